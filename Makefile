@@ -1,0 +1,108 @@
+# Makefile of cache_ext
+#
+#   make            build                make check   every test, on servers of its own
+#   make install    install              make demo    a guided tour on a throw-away server
+#   make clean      remove what was built  make bench   the benchmark
+#
+# A build needs PostgreSQL 15 or later with its server headers.  PG_CONFIG
+# names another installation than the one in the PATH.  check, demo and bench
+# install nothing into it; as root, on Debian, they fetch missing packages.
+
+PG_CONFIG ?= pg_config
+
+own_goals = check demo bench
+
+ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
+
+# PGXS has a "check" of its own, which only says that it is not supported, so
+# it is left out for these goals.  The scripts call this makefile for the rest.
+
+.NOTPARALLEL:
+.PHONY: $(own_goals)
+
+check:
+	@test/check
+
+demo:
+	@test/demo/run
+
+bench:
+	@test -x test/bench/run || { echo 'bench: there is no test/bench/run in this tree' >&2; exit 1; }
+	@test/bench/run
+
+other_goals = $(filter-out $(own_goals),$(MAKECMDGOALS))
+ifneq (,$(other_goals))
+.PHONY: $(other_goals)
+$(other_goals):
+	@$(MAKE) $@
+endif
+
+else
+
+MODULE_big = cache_ext
+PGFILEDESC = "cache_ext - transactionally consistent query result cache"
+EXTENSION = cache_ext
+DATA = $(wildcard sql/cache_ext--*.sql)
+
+OBJS = \
+	src/cache_ext.o \
+	src/cext_guc.o \
+	src/cext_stats.o \
+	src/cext_pattern.o \
+	src/cext_result.o \
+	src/cext_store.o \
+	src/cext_version.o \
+	src/cext_relation.o \
+	src/cext_inval.o \
+	src/cext_identity.o \
+	src/cext_policy.o \
+	src/cext_analyze.o \
+	src/cext_query.o \
+	src/cext_read.o \
+	src/cext_value.o \
+	src/cext_invalfuncs.o \
+	src/cext_trigger.o \
+	src/cext_attach.o \
+	src/cext_views.o \
+	src/cext_explain.o \
+	src/cext_ddl.o
+
+# Not -Werror: a newer compiler must not break a user's build.  CI adds it
+# with PROFILE=-Werror.  What is switched off is how PostgreSQL is written.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers
+
+# A test is run because its file exists.  installcheck starts servers of its
+# own, with this file added to postgresql.conf.  It needs the extension
+# installed, and the isolation and TAP tests test/modules/cext_test as well;
+# "make check" arranges both without installing anything.
+REGRESS = $(patsubst sql/%.sql,%,$(filter-out $(DATA),$(sort $(wildcard sql/*.sql))))
+REGRESS_OPTS = --temp-instance=tmp_regress --temp-config=test/regress.conf
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --temp-instance=tmp_isolation --temp-config=test/regress.conf \
+	--inputdir=test
+TAP_TESTS ?= 1
+PROVE_TESTS = test/t/*.pl
+
+EXTRA_CLEAN = tmp_regress tmp_isolation
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq (,$(wildcard $(PGXS)))
+$(error $(PG_CONFIG) leads to no server headers: install postgresql-server-dev-NN, or say make PG_CONFIG=/path/to/pg_config)
+endif
+
+# Bitcode for JIT inlining needs the very clang and llvm-lto that the server
+# was built with.  Without them, do without.
+ifndef with_llvm
+llvm_tools := $(shell sed -n -e 's/^CLANG *= *//p' -e 's|^LLVM_BINPATH *= *\(..*\)|\1/llvm-lto|p' \
+	$(dir $(PGXS))../Makefile.global)
+ifneq (,$(shell for t in $(llvm_tools); do command -v $$t >/dev/null || echo $$t; done))
+override with_llvm = no
+endif
+endif
+
+include $(PGXS)
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+endif

@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ *
+ * cache_ext.c
+ *		Wiring: settings, shared memory, hooks.
+ *
+ * See README in this directory for the design.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+
+#include "cext_analyze.h"
+#include "cext_ddl.h"
+#include "cext_guc.h"
+#include "cext_inval.h"
+#include "cext_policy.h"
+#include "cext_stats.h"
+#include "cext_store.h"
+#include "cext_value.h"
+#include "cext_version.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+static shmem_request_hook_type prev_shmem_request;
+static shmem_startup_hook_type prev_shmem_startup;
+
+/* Version slots get a sixteenth of the memory, the store what is left. */
+static Size
+version_budget(void)
+{
+	return (Size) cext_memory * 1024 / 16;
+}
+
+static Size
+store_budget(void)
+{
+	Size		all = (Size) cext_memory * 1024;
+	Size		versions = cext_version_shmem_size(version_budget());
+
+	return all - Min(versions, all / 2);
+}
+
+static void
+shmem_request(void)
+{
+	if (prev_shmem_request)
+		prev_shmem_request();
+	RequestAddinShmemSpace(cext_version_shmem_size(version_budget()));
+	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
+	RequestAddinShmemSpace(cext_stats_shmem_size());
+	RequestNamedLWLockTranche("cache_ext_versions", 2);
+	RequestNamedLWLockTranche("cache_ext_partition", CEXT_PARTITIONS);
+	RequestNamedLWLockTranche("cache_ext_alloc", 1);
+	RequestNamedLWLockTranche("cache_ext_stats", 1);
+}
+
+static void
+shmem_startup(void)
+{
+	if (prev_shmem_startup)
+		prev_shmem_startup();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	cext_version_shmem_init(version_budget());
+	cext_store_shmem_init(store_budget());
+	cext_stats_shmem_init();
+	LWLockRelease(AddinShmemInitLock);
+	cext_shmem_ready = true;
+}
+
+/* Eviction sees what is dead without knowing of versions. */
+static bool
+entry_surely_dead(const CextEntry *e)
+{
+	return cext_version_surely_dead(e->stamp, CEXT_ENTRY_TAGS(e), e->ntags);
+}
+
+void
+_PG_init(void)
+{
+	cext_guc_define();
+	cext_policy_init();
+	if (!process_shared_preload_libraries_in_progress)
+		return;					/* the functions work, without a cache */
+
+	prev_shmem_request = shmem_request_hook;
+	shmem_request_hook = shmem_request;
+	prev_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = shmem_startup;
+	cext_store_set_dead_check(entry_surely_dead);
+	cext_inval_init();
+	cext_value_init();
+	cext_analyze_init();
+	cext_ddl_init();
+}

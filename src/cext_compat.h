@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_compat.h
+ *		Differences between the supported PostgreSQL majors, and nothing else.
+ *
+ * Each wrapper has the newest signature.  This is the only file that may
+ * name PG_VERSION_NUM.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_COMPAT_H
+#define CEXT_COMPAT_H
+
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "parser/parse_relation.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+
+#if PG_VERSION_NUM < 150000
+#error "cache_ext needs PostgreSQL 15 or later"
+#endif
+
+/* This backend's number, from 0 to MaxBackends - 1. */
+static inline int
+cext_proc_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+/* All settings; 16 returns a copy, 15 the array itself. */
+static inline struct config_generic **
+cext_guc_variables(int *n)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(n);
+#else
+	*n = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
+static inline bool
+cext_lock_held(const LOCKTAG *tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 180000
+	return LockHeldByMe(tag, mode, true);
+#else
+	LOCKMODE	m;
+
+	for (m = mode; m <= MaxLockMode; m++)
+		if (LockHeldByMe(tag, m))
+			return true;
+	return false;
+#endif
+}
+
+static inline void
+cext_executor_run(QueryDesc *queryDesc)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(queryDesc, ForwardScanDirection, 0);
+#else
+	ExecutorRun(queryDesc, ForwardScanDirection, 0, true);
+#endif
+}
+
+/* May the current user execute this function? */
+static inline bool
+cext_may_execute(Oid funcid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, funcid, GetUserId(),
+						   ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(funcid, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* As whom are the permissions on this range table entry checked? */
+static inline Oid
+cext_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	if (rte->perminfoindex == 0)
+		return InvalidOid;
+	return getRTEPermissionInfo(stmt->permInfos, rte)->checkAsUser;
+#else
+	return rte->checkAsUser;
+#endif
+}
+
+static inline bool
+cext_owns_relation(Oid relid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+#else
+	return pg_class_ownercheck(relid, GetUserId());
+#endif
+}
+
+#endif							/* CEXT_COMPAT_H */

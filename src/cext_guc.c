@@ -1,0 +1,196 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_guc.c
+ *		Settings.
+ *
+ * What could show one user another's data, or change what all users get, is
+ * for superusers; what only makes a session's own calls slower is for anyone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
+
+#include "cext_guc.h"
+
+bool		cext_enabled = true;
+bool		cext_enable_reads = true;
+bool		cext_enable_writes = true;
+bool		cext_allow_in_recovery = false;
+int			cext_memory = 65536;
+int			cext_max_entry_size = 4096;
+int			cext_default_ttl = 300;
+int			cext_volatile_functions = CEXT_VOLATILE_BYPASS;
+char	   *cext_identity_settings = NULL;
+
+int			cext_identity_count = 0;
+const char *const *cext_identity_names = NULL;
+uint64		cext_identity_generation = 1;
+
+bool		cext_shmem_ready = false;
+
+static const struct config_enum_entry volatile_options[] = {
+	{"bypass", CEXT_VOLATILE_BYPASS, false},
+	{"cache", CEXT_VOLATILE_CACHE, false},
+	{NULL, 0, false}
+};
+
+typedef struct IdentityNames
+{
+	int			count;
+	const char *names[FLEXIBLE_ARRAY_MEMBER];	/* the strings follow */
+} IdentityNames;
+
+/* Parse the list into one malloc'd chunk, as "extra" must be. */
+static bool
+check_identity_settings(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *list;
+	ListCell   *lc;
+	Size		size;
+	IdentityNames *parsed;
+	char	   *p;
+	int			i = 0;
+
+	if (!SplitGUCList(copy, ',', &list))
+	{
+		GUC_check_errdetail("List syntax is invalid.");
+		return false;
+	}
+	size = offsetof(IdentityNames, names) + list_length(list) * sizeof(char *);
+	foreach(lc, list)
+		size += strlen(lfirst(lc)) + 1;
+	parsed = malloc(size);
+	if (parsed == NULL)
+		return false;
+	parsed->count = list_length(list);
+	p = (char *) &parsed->names[parsed->count];
+	foreach(lc, list)
+	{
+		strcpy(p, lfirst(lc));
+		parsed->names[i++] = p;
+		p += strlen(p) + 1;
+	}
+	list_free(list);
+	pfree(copy);
+	*extra = parsed;
+	return true;
+}
+
+static void
+assign_identity_settings(const char *newval, void *extra)
+{
+	IdentityNames *parsed = extra;
+
+	cext_identity_count = parsed->count;
+	cext_identity_names = parsed->names;
+	cext_identity_generation++;
+}
+
+/*
+ * Define them all.  "cache_ext.memory" only exists where the library was
+ * preloaded, because it could not take effect anywhere else.
+ */
+void
+cext_guc_define(void)
+{
+	DefineCustomBoolVariable("cache_ext.enabled",
+							 "Answers queries from the cache and fills it.",
+							 "Invalidation goes on when this is off.",
+							 &cext_enabled,
+							 true,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("cache_ext.enable_reads",
+							 "Answers queries from the cache.",
+							 "When off, every call recomputes and refills: a hard refresh.",
+							 &cext_enable_reads,
+							 true,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("cache_ext.enable_writes",
+							 "Stores results in the cache.",
+							 NULL,
+							 &cext_enable_writes,
+							 true,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("cache_ext.allow_in_recovery",
+							 "Uses the cache on a standby, where only the TTL bounds staleness.",
+							 NULL,
+							 &cext_allow_in_recovery,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("cache_ext.memory",
+								"Shared memory for the cache.",
+								"Version slots and index are part of it.",
+								&cext_memory,
+								65536,
+								1024,
+								INT_MAX,
+								PGC_POSTMASTER,
+								GUC_UNIT_KB,
+								NULL, NULL, NULL);
+
+	DefineCustomIntVariable("cache_ext.max_entry_size",
+							"Results larger than this are not stored.",
+							"No entry takes more than a quarter of \"cache_ext.memory\".",
+							&cext_max_entry_size,
+							4096,
+							1,
+							1024 * 1024,
+							PGC_SUSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("cache_ext.default_ttl",
+							"Time to live where neither the call nor a policy gives one.",
+							NULL,
+							&cext_default_ttl,
+							300,
+							1,
+							INT_MAX / 1000,
+							PGC_USERSET,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("cache_ext.volatile_functions",
+							 "What to do with queries that call volatile functions.",
+							 NULL,
+							 &cext_volatile_functions,
+							 CEXT_VOLATILE_BYPASS,
+							 volatile_options,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("cache_ext.identity_settings",
+							   "Settings that are part of every entry's identity.",
+							   "A comma-separated list, such as 'app.tenant_id'.",
+							   &cext_identity_settings,
+							   "",
+							   PGC_SUSET,
+							   GUC_LIST_INPUT,
+							   check_identity_settings,
+							   assign_identity_settings,
+							   NULL);
+
+	MarkGUCPrefixReserved("cache_ext");
+}

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_guc.h
+ *		Settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_GUC_H
+#define CEXT_GUC_H
+
+#include "utils/guc.h"
+
+#define CEXT_PARTITIONS 128		/* locks over the buckets */
+
+typedef enum CextVolatileChoice
+{
+	CEXT_VOLATILE_BYPASS,
+	CEXT_VOLATILE_CACHE
+} CextVolatileChoice;
+
+extern bool cext_enabled;
+extern bool cext_enable_reads;
+extern bool cext_enable_writes;
+extern bool cext_allow_in_recovery;
+extern int	cext_memory;		/* kilobytes */
+extern int	cext_max_entry_size;	/* kilobytes */
+extern int	cext_default_ttl;	/* seconds */
+extern int	cext_volatile_functions;
+extern char *cext_identity_settings;
+
+/* the parsed list, and a number that changes with it */
+extern int	cext_identity_count;
+extern const char *const *cext_identity_names;
+extern uint64 cext_identity_generation;
+
+/* Is the shared memory there?  Only where the library was preloaded. */
+extern bool cext_shmem_ready;
+
+static inline bool
+cext_active(void)
+{
+	return likely(cext_shmem_ready);
+}
+
+extern void cext_guc_define(void);
+
+#endif							/* CEXT_GUC_H */

@@ -1,0 +1,546 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_identity.c
+ *		What identifies an entry.
+ *
+ * Database, effective role, key and arguments are compared as they are.  The
+ * query text, the settings that can change an answer and the session user are
+ * digested with SHA-256 into the seed: no crafted query can make two
+ * identities equal.  Arguments longer than MAX_PLAIN_ARGS are digested too.
+ *
+ * A hit must not pay for the digest.  Each backend keeps the seeds of the
+ * queries it used last, with the query's text, and recomputes them when one of
+ * the settings has changed, which it notices by comparing their values: a few
+ * dozen loads and short string comparisons, no lookup by name.
+ *
+ * Queries found to read settings by themselves (current_setting() and C
+ * functions of extensions) are stored under a second identity, whose seed also
+ * covers every custom setting and every other one not at its server-wide value:
+ * see cext_identify_varying().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/hashfn.h"
+#include "common/sha2.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+#include "cext_compat.h"
+#include "cext_guc.h"
+#include "cext_identity.h"
+
+#define MAX_PLAIN_ARGS	512
+#define MAX_PATH		64
+#define SEEDS			128		/* power of two */
+
+/*
+ * Settings that can change what a query returns.  The search path is not among
+ * them: it is compared as resolved.
+ */
+static const char *const setting_names[] = {
+	"TimeZone",					/* timestamptz to text, date, timestamp */
+	"timezone_abbreviations",	/* reading time zone names */
+	"DateStyle",				/* date to text and back */
+	"IntervalStyle",			/* interval to text and back */
+	"extra_float_digits",		/* float to text */
+	"bytea_output",				/* bytea to text */
+	"xmlbinary",				/* bytea in XML */
+	"xmloption",				/* text to xml */
+	"row_security",				/* error instead of filtered rows */
+	"lc_monetary",				/* money to text, to_char */
+	"lc_numeric",				/* to_char, to_number */
+	"lc_time",					/* to_char with TM */
+	"default_text_search_config",	/* to_tsvector with one argument */
+	"gin_fuzzy_search_limit",	/* a sample instead of all rows */
+	"standard_conforming_strings",	/* backslashes in the query text */
+	"backslash_quote",			/* likewise */
+	"transform_null_equals",	/* x = NULL */
+	"array_nulls",				/* NULL in array input */
+	"quote_all_identifiers",	/* quote_ident(), pg_get_viewdef() */
+	"client_encoding",			/* pg_client_encoding() */
+	"lo_compat_privileges",		/* access to large objects */
+};
+
+#define NSETTINGS lengthof(setting_names)
+
+/* The settings as of the last call; generation changes when they do. */
+static struct config_generic *setting_records[NSETTINGS];
+static char *setting_strings[NSETTINGS];
+static int64 setting_numbers[NSETTINGS];
+static Oid	path[MAX_PATH];
+static int	path_len = -1;
+static Oid	session_user_id;
+static uint64 identity_generation;
+static char **identity_values;	/* of cext_identity_names */
+static int	identity_values_count;
+static uint64 generation;
+static uint8 settings_digest[CEXT_SEED_SIZE];
+static uint8 value_seed[CEXT_SEED_SIZE];	/* identity settings alone */
+
+/* Seeds of recent queries: direct-mapped by hash. */
+typedef struct Seed
+{
+	uint64		hash;
+	uint64		generation;
+	char	   *query;
+	int			querylen;
+	char		form;
+	uint8		seed[CEXT_SEED_SIZE];
+} Seed;
+
+static Seed seeds[SEEDS];
+
+
+/* ----------------------------------------------------------------
+ *		Digests
+ * ----------------------------------------------------------------
+ */
+
+typedef struct Digest
+{
+	pg_cryptohash_ctx *ctx;
+} Digest;
+
+static void
+digest_failed(pg_cryptohash_ctx *ctx)
+{
+	elog(ERROR, "could not compute a SHA-256 digest: %s", pg_cryptohash_error(ctx));
+}
+
+static void
+digest_begin(Digest *d)
+{
+	d->ctx = pg_cryptohash_create(PG_SHA256);
+	if (d->ctx == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	if (pg_cryptohash_init(d->ctx) < 0)
+		digest_failed(d->ctx);
+}
+
+/* Length first, so that no two sequences of parts look alike. */
+static void
+digest_add(Digest *d, const void *data, Size len)
+{
+	uint64		n = len;
+
+	if (pg_cryptohash_update(d->ctx, (const uint8 *) &n, sizeof(n)) < 0 ||
+		pg_cryptohash_update(d->ctx, data, len) < 0)
+		digest_failed(d->ctx);
+}
+
+static void
+digest_add_string(Digest *d, const char *s)
+{
+	/* absent and empty are different */
+	if (s == NULL)
+		digest_add(d, "", 0);
+	else
+		digest_add(d, s, strlen(s) + 1);
+}
+
+static void
+digest_end(Digest *d, uint8 *result)
+{
+	StaticAssertStmt(CEXT_SEED_SIZE == PG_SHA256_DIGEST_LENGTH, "seed is a SHA-256 digest");
+	if (pg_cryptohash_final(d->ctx, result, CEXT_SEED_SIZE) < 0)
+		digest_failed(d->ctx);
+	pg_cryptohash_free(d->ctx);
+}
+
+
+/* ----------------------------------------------------------------
+ *		Settings
+ * ----------------------------------------------------------------
+ */
+
+/* A setting's value: a string, or a number. */
+static const char *
+setting_value(struct config_generic *record, int64 *number)
+{
+	*number = 0;
+	switch (record->vartype)
+	{
+		case PGC_BOOL:
+			*number = *((struct config_bool *) record)->variable;
+			return NULL;
+		case PGC_INT:
+			*number = *((struct config_int *) record)->variable;
+			return NULL;
+		case PGC_ENUM:
+			*number = *((struct config_enum *) record)->variable;
+			return NULL;
+		case PGC_REAL:
+			memcpy(number, ((struct config_real *) record)->variable, sizeof(double));
+			return NULL;
+		case PGC_STRING:
+			return *((struct config_string *) record)->variable;
+	}
+	return NULL;
+}
+
+static inline bool
+same_string(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static char *
+keep_string(const char *s)
+{
+	return s == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, s);
+}
+
+/* Built-in settings stay where they are: look them up once. */
+static void
+find_settings(void)
+{
+	int			n;
+	struct config_generic **all = cext_guc_variables(&n);
+
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < (int) NSETTINGS; j++)
+			if (pg_strcasecmp(all[i]->name, setting_names[j]) == 0)
+				setting_records[j] = all[i];
+	for (int j = 0; j < (int) NSETTINGS; j++)
+		if (setting_records[j] == NULL)
+			elog(ERROR, "setting \"%s\" not found", setting_names[j]);
+}
+
+/* Note a change of a remembered string. */
+static inline bool
+update_string(char **kept, const char *now)
+{
+	char	   *old = *kept;
+
+	if (likely(same_string(old, now)))
+		return false;
+	*kept = keep_string(now);
+	if (old != NULL)
+		pfree(old);
+	return true;
+}
+
+/* Bring settings_digest and generation up to date. */
+static void
+check_settings(void)
+{
+	bool		changed = false;
+	Oid			now_path[MAX_PATH];
+	int			now_len;
+	Digest		d;
+
+	if (setting_records[NSETTINGS - 1] == NULL)
+		find_settings();
+
+	for (int i = 0; i < (int) NSETTINGS; i++)
+	{
+		int64		number;
+		const char *string = setting_value(setting_records[i], &number);
+
+		if (unlikely(number != setting_numbers[i]))
+		{
+			setting_numbers[i] = number;
+			changed = true;
+		}
+		changed |= update_string(&setting_strings[i], string);
+	}
+
+	now_len = fetch_search_path_array(now_path, MAX_PATH);
+	if (now_len > MAX_PATH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("search path is too long for a cached query"),
+				 errdetail("It may have at most %d schemas.", MAX_PATH)));
+	if (now_len != path_len || memcmp(now_path, path, now_len * sizeof(Oid)) != 0)
+	{
+		memcpy(path, now_path, now_len * sizeof(Oid));
+		path_len = now_len;
+		changed = true;
+	}
+	if (session_user_id != GetSessionUserId())
+	{
+		session_user_id = GetSessionUserId();
+		changed = true;
+	}
+
+	if (unlikely(identity_generation != cext_identity_generation))
+	{
+		char	  **values;
+
+		values = MemoryContextAllocZero(TopMemoryContext,
+										(cext_identity_count + 1) * sizeof(char *));
+		for (int i = 0; i < identity_values_count; i++)
+			if (identity_values[i] != NULL)
+				pfree(identity_values[i]);
+		if (identity_values != NULL)
+			pfree(identity_values);
+		identity_values = values;
+		identity_values_count = cext_identity_count;
+		identity_generation = cext_identity_generation;
+		changed = true;
+	}
+	for (int i = 0; i < identity_values_count; i++)
+		changed |= update_string(&identity_values[i],
+								 GetConfigOption(cext_identity_names[i], true, false));
+
+	if (likely(!changed && generation > 0))
+		return;
+
+	/* an error on the way must not leave a digest that looks current */
+	generation++;
+	path_len = -1;
+	digest_begin(&d);
+	for (int i = 0; i < (int) NSETTINGS; i++)
+	{
+		digest_add(&d, &setting_numbers[i], sizeof(int64));
+		digest_add_string(&d, setting_strings[i]);
+	}
+	digest_add(&d, now_path, now_len * sizeof(Oid));
+	digest_add(&d, &session_user_id, sizeof(Oid));
+	for (int i = 0; i < identity_values_count; i++)
+	{
+		digest_add_string(&d, cext_identity_names[i]);
+		digest_add_string(&d, identity_values[i]);
+	}
+	digest_end(&d, settings_digest);
+
+	digest_begin(&d);
+	for (int i = 0; i < identity_values_count; i++)
+	{
+		digest_add_string(&d, cext_identity_names[i]);
+		digest_add_string(&d, identity_values[i]);
+	}
+	digest_end(&d, value_seed);
+	path_len = now_len;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Arguments
+ * ----------------------------------------------------------------
+ */
+
+/* Append one argument: type, length, bytes. */
+static void
+append_arg(StringInfo buf, Oid type, Datum value, bool isnull)
+{
+	int16		typlen;
+	bool		typbyval;
+	int32		len;
+	const char *bytes;
+	struct varlena *detoasted = NULL;
+
+	appendBinaryStringInfo(buf, (char *) &type, sizeof(Oid));
+	if (isnull)
+	{
+		len = -1;
+		appendBinaryStringInfo(buf, (char *) &len, sizeof(len));
+		return;
+	}
+
+	if (type == UNKNOWNOID)
+	{
+		typlen = -2;
+		typbyval = false;
+	}
+	else
+		get_typlenbyval(type, &typlen, &typbyval);
+	if (typbyval)
+	{
+		len = sizeof(Datum);
+		bytes = (char *) &value;
+	}
+	else if (typlen == -1)
+	{
+		detoasted = PG_DETOAST_DATUM_PACKED(value);
+		len = VARSIZE_ANY_EXHDR(detoasted);
+		bytes = VARDATA_ANY(detoasted);
+	}
+	else
+	{
+		len = typlen == -2 ? (int32) strlen(DatumGetCString(value)) : typlen;
+		bytes = DatumGetPointer(value);
+	}
+	appendBinaryStringInfo(buf, (char *) &len, sizeof(len));
+	appendBinaryStringInfo(buf, bytes, len);
+	if (detoasted != NULL && (Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+}
+
+/*
+ * Anonymous records carry row types by numbers that are this backend's own, so
+ * their bytes do not identify them.
+ */
+bool
+cext_args_have_record(const CextArgs *args)
+{
+	for (int i = 0; i < args->nargs; i++)
+	{
+		Oid			type = getBaseType(args->types[i]);
+
+		if (type == RECORDOID || type == RECORDARRAYOID)
+			return true;
+	}
+	return false;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Identities
+ * ----------------------------------------------------------------
+ */
+
+static const uint8 *
+get_seed(const CextArgs *args)
+{
+	uint64		h;
+	Seed	   *s;
+	Digest		d;
+
+	check_settings();
+	h = hash_bytes_extended((const unsigned char *) args->query, args->querylen,
+							(uint8) args->form);
+	s = &seeds[h % SEEDS];
+	if (likely(s->hash == h && s->generation == generation &&
+			   s->form == args->form && s->querylen == args->querylen &&
+			   s->query != NULL &&
+			   memcmp(s->query, args->query, args->querylen) == 0))
+		return s->seed;
+
+	/* until it is whole again, the seed is nobody's */
+	s->generation = 0;
+	digest_begin(&d);
+	digest_add(&d, settings_digest, CEXT_SEED_SIZE);
+	digest_add(&d, &args->form, 1);
+	digest_add(&d, args->query, args->querylen);
+	digest_end(&d, s->seed);
+	if (s->query == NULL || s->querylen != args->querylen || s->hash != h)
+	{
+		if (s->query != NULL)
+			pfree(s->query);
+		s->query = NULL;
+		s->query = MemoryContextAlloc(TopMemoryContext, args->querylen + 1);
+	}
+	memcpy(s->query, args->query, args->querylen);
+	s->querylen = args->querylen;
+	s->form = args->form;
+	s->hash = h;
+	s->generation = generation;
+	return s->seed;
+}
+
+static void
+set_hash(CextIdent *id)
+{
+	uint64		h;
+
+	memcpy(&h, id->seed, sizeof(h));
+	h ^= ((uint64) id->dbid << 32) | id->roleid;
+	h = hash_bytes_extended((const unsigned char *) id->key, id->keylen, h);
+	if (id->argslen > 0)
+		h = hash_bytes_extended((const unsigned char *) id->args, id->argslen, h);
+	id->hash = h;
+}
+
+/*
+ * The identity of a call.  It points to the caller's key and to palloc'd
+ * arguments.
+ */
+void
+cext_identify(const CextArgs *args, CextIdent *id)
+{
+	memset(id, 0, sizeof(CextIdent));
+	id->dbid = MyDatabaseId;
+	id->roleid = GetUserId();
+	id->form = args->form;
+	id->key = args->key;
+	id->keylen = args->keylen;
+	id->args = "";
+	memcpy(id->seed, get_seed(args), CEXT_SEED_SIZE);
+
+	if (args->nargs > 0)
+	{
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		for (int i = 0; i < args->nargs; i++)
+			append_arg(&buf, args->types[i], args->values[i], args->nulls[i]);
+		if (buf.len > MAX_PLAIN_ARGS)
+		{
+			uint8		digest[CEXT_SEED_SIZE];
+			Digest		d;
+
+			digest_begin(&d);
+			digest_add(&d, buf.data, buf.len);
+			digest_end(&d, digest);
+			resetStringInfo(&buf);
+
+			/* no plain argument list starts with this type */
+			appendBinaryStringInfo(&buf, "\0\0\0\0", 4);
+			appendBinaryStringInfo(&buf, (char *) digest, CEXT_SEED_SIZE);
+		}
+		id->args = buf.data;
+		id->argslen = buf.len;
+	}
+	set_hash(id);
+}
+
+/* The identity of a plain value: it points to the caller's key. */
+void
+cext_identify_value(const char *key, int keylen, CextIdent *id)
+{
+	check_settings();
+	memset(id, 0, sizeof(CextIdent));
+	id->dbid = MyDatabaseId;
+	id->roleid = GetUserId();
+	id->form = 'v';
+	id->key = key;
+	id->keylen = keylen;
+	id->args = "";
+	memcpy(id->seed, value_seed, CEXT_SEED_SIZE);
+	set_hash(id);
+}
+
+/*
+ * The identity of the same call where the query reads settings by itself: all
+ * that a session can have made its own are part of it.
+ */
+void
+cext_identify_varying(const CextIdent *plain, CextIdent *id)
+{
+	int			n;
+	struct config_generic **all = cext_guc_variables(&n);
+	Digest		d;
+
+	*id = *plain;
+	digest_begin(&d);
+	digest_add(&d, plain->seed, CEXT_SEED_SIZE);
+	for (int i = 0; i < n; i++)
+	{
+		struct config_generic *record = all[i];
+		int64		number;
+		const char *string;
+
+		if (strchr(record->name, '.') == NULL
+			? record->source < PGC_S_DATABASE
+			: strncmp(record->name, "cache_ext.", 10) == 0)
+			continue;
+		string = setting_value(record, &number);
+		digest_add_string(&d, record->name);
+		digest_add(&d, &number, sizeof(number));
+		digest_add_string(&d, string);
+	}
+	digest_end(&d, id->seed);
+	set_hash(id);
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_identity.h
+ *		What identifies an entry.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_IDENTITY_H
+#define CEXT_IDENTITY_H
+
+#include "fmgr.h"
+
+#include "cext_store.h"
+
+/* What a caller asked for. */
+typedef struct CextArgs
+{
+	char		form;			/* as in CextIdent */
+	const char *key;
+	int			keylen;
+	const char *query;
+	int			querylen;
+	int			nargs;
+	Oid		   *types;			/* UNKNOWNOID: to be inferred from the query */
+	Datum	   *values;			/* of an UNKNOWNOID: a cstring */
+	bool	   *nulls;
+} CextArgs;
+
+extern void cext_identify(const CextArgs *args, CextIdent *id);
+extern void cext_identify_value(const char *key, int keylen, CextIdent *id);
+extern void cext_identify_varying(const CextIdent *plain, CextIdent *id);
+extern bool cext_args_have_record(const CextArgs *args);
+
+#endif							/* CEXT_IDENTITY_H */

@@ -1,0 +1,492 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_inval.c
+ *		Invalidations of the current transaction.
+ *
+ * What a transaction invalidates is collected here, tag by tag and pattern by
+ * pattern, each with the nesting level of its subtransaction, so that ROLLBACK
+ * TO SAVEPOINT forgets what it undoes.  The steps of cext_version.c happen:
+ *
+ *	PRE_COMMIT				publish, in flight + 1 (the last point that may fail)
+ *	resource release		version bumped, in flight - 1, record withdrawn
+ *	  AFTER_LOCKS, top level
+ *
+ * The second is later than the COMMIT callback on purpose.  By then the rows
+ * are visible, the catalog invalidation messages are out and the locks are
+ * gone, so whoever takes a stamp after the bump also sees the new catalogs: a
+ * revoked role cannot refill from its stale syscache, and one mechanism serves
+ * rows, DDL and grants.  In between, the slots are in flight with an xid that
+ * is no longer running, which is a miss.
+ *
+ * An abort after PRE_COMMIT goes the same way, for another extension's COMMIT
+ * callback may throw once the rows are visible; a plain rollback touches no
+ * shared memory.  PREPARE TRANSACTION hands the tags to the prepared table.
+ *
+ * Memory: TopTransactionContext, which outlives AFTER_LOCKS.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "cext_guc.h"
+#include "cext_inval.h"
+#include "cext_pattern.h"
+#include "cext_relation.h"
+#include "cext_stats.h"
+
+/* From here on the whole database is the cheaper thing to invalidate. */
+#define MAX_PENDING_TAGS	100000
+#define MAX_PENDING_PATTERNS	256
+
+/* No more than fits in a record of the prepared table. */
+#define MAX_PREPARED_TAGS	61
+
+typedef struct PendingPattern
+{
+	int			level;
+	bool		logged;			/* appended to the glob log, as seq */
+	uint64		seq;
+	int			len;
+	char	   *pattern;
+} PendingPattern;
+
+typedef struct TagEntry
+{
+	CextTag		tag;
+	char		status;
+} TagEntry;
+
+#define SH_PREFIX tagset
+#define SH_ELEMENT_TYPE TagEntry
+#define SH_KEY_TYPE CextTag
+#define SH_KEY tag
+#define SH_HASH_KEY(tb, key) murmurhash32(key)
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* All valid in the current transaction only. */
+static tagset_hash *tag_set;
+static CextTag *tag_list;		/* in order of addition */
+static int *tag_levels;			/* ascending */
+static int	ntags;
+static int	tags_size;
+static PendingPattern *patterns;
+static int	npatterns;
+static bool published;
+static bool handed_over;		/* to the prepared table */
+
+static const CextInvalObserver *observer;
+
+
+/* ----------------------------------------------------------------
+ *		Collecting
+ * ----------------------------------------------------------------
+ */
+
+/* Invalidate a tag if and when this transaction commits. */
+void
+cext_inval_add(CextTag tag)
+{
+	bool		found;
+
+	if (!cext_active())
+		return;
+	if (observer != NULL)
+		observer->tag_added(tag);
+
+	if (tag_set == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+		tags_size = 32;
+		tag_list = palloc(tags_size * sizeof(CextTag));
+		tag_levels = palloc(tags_size * sizeof(int));
+		tag_set = tagset_create(TopTransactionContext, 32, NULL);
+		MemoryContextSwitchTo(old);
+	}
+
+	if (ntags >= MAX_PENDING_TAGS)
+	{
+		CextTag		all = cext_tag_database(MyDatabaseId);
+
+		if (tagset_lookup(tag_set, all) != NULL)
+			return;
+		tag = all;
+	}
+
+	/* grow before the set knows the tag: an error leaves both consistent */
+	if (ntags == tags_size)
+	{
+		tag_list = repalloc(tag_list, 2 * tags_size * sizeof(CextTag));
+		tag_levels = repalloc(tag_levels, 2 * tags_size * sizeof(int));
+		tags_size *= 2;
+	}
+	tagset_insert(tag_set, tag, &found);
+	if (found)
+		return;
+	tag_list[ntags] = tag;
+	tag_levels[ntags] = GetCurrentTransactionNestLevel();
+	ntags++;
+	if (published)
+		cext_version_publish_more(tag);
+}
+
+/* Every entry with this key. */
+void
+cext_inval_key(const char *key, int len)
+{
+	if (cext_active() && len <= CEXT_MAX_KEY)
+		cext_inval_add(cext_tag_key(MyDatabaseId, key, len));
+}
+
+/* What a pattern that cannot be logged is widened to. */
+static CextTag
+widened(const char *pattern, int len)
+{
+	StringInfoData literal;
+	CextTag		tag;
+
+	initStringInfo(&literal);
+	cext_pattern_classify(pattern, len, &literal);
+	while (literal.len > 0 &&
+		   (literal.data[literal.len - 1] != ':' ||
+			cext_prefix_depth(literal.data, literal.len) > CEXT_MAX_PREFIXES))
+		literal.len--;
+	tag = literal.len > 0 ?
+		cext_tag_prefix(MyDatabaseId, literal.data, literal.len) :
+		cext_tag_database(MyDatabaseId);
+	pfree(literal.data);
+	return tag;
+}
+
+static void
+add_glob(const char *pattern, int len)
+{
+	if (observer != NULL)
+		observer->pattern_added(pattern, len);
+	for (int i = 0; i < npatterns; i++)
+		if (patterns[i].len == len && memcmp(patterns[i].pattern, pattern, len) == 0)
+			return;
+
+	if (published || npatterns >= MAX_PENDING_PATTERNS || len > CEXT_GLOB_LENGTH)
+	{
+		cext_inval_add(widened(pattern, len));
+		return;
+	}
+	if (patterns == NULL)
+		patterns = MemoryContextAlloc(TopTransactionContext,
+									  MAX_PENDING_PATTERNS * sizeof(PendingPattern));
+	patterns[npatterns].pattern = MemoryContextAlloc(TopTransactionContext, len + 1);
+	memcpy(patterns[npatterns].pattern, pattern, len);
+	patterns[npatterns].pattern[len] = '\0';
+	patterns[npatterns].len = len;
+	patterns[npatterns].level = GetCurrentTransactionNestLevel();
+	patterns[npatterns].logged = false;
+	npatterns++;
+	cext_inval_add(cext_tag_globs(MyDatabaseId));
+}
+
+/* Every entry whose key starts with this; the prefix ends in a colon. */
+void
+cext_inval_prefix(const char *prefix, int len)
+{
+	if (!cext_active() || len > CEXT_MAX_KEY)
+		return;
+	if (cext_prefix_depth(prefix, len) <= CEXT_MAX_PREFIXES)
+		cext_inval_add(cext_tag_prefix(MyDatabaseId, prefix, len));
+	else
+	{
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		cext_pattern_append_escaped(&buf, prefix, len);
+		appendStringInfoChar(&buf, '*');
+		add_glob(buf.data, buf.len);
+		pfree(buf.data);
+	}
+}
+
+/* Every entry whose key matches. */
+void
+cext_inval_pattern(const char *pattern, int len)
+{
+	StringInfoData literal;
+
+	if (!cext_active())
+		return;
+	initStringInfo(&literal);
+	switch (cext_pattern_classify(pattern, len, &literal))
+	{
+		case CEXT_PATTERN_KEY:
+			cext_inval_key(literal.data, literal.len);
+			break;
+		case CEXT_PATTERN_PREFIX:
+			cext_inval_prefix(literal.data, literal.len);
+			break;
+		case CEXT_PATTERN_ALL:
+			cext_inval_add(cext_tag_database(MyDatabaseId));
+			break;
+		case CEXT_PATTERN_GLOB:
+			add_glob(pattern, len);
+			break;
+	}
+	pfree(literal.data);
+}
+
+/* Rows of a relation changed: who read it, or something above it. */
+void
+cext_inval_relation(Oid relid)
+{
+	List	   *above;
+	ListCell   *lc;
+
+	if (!cext_active())
+		return;
+	cext_inval_add(cext_tag_relation(MyDatabaseId, relid));
+	above = cext_relation_ancestors(relid);
+	foreach(lc, above)
+		cext_inval_add(cext_tag_relation(MyDatabaseId, lfirst_oid(lc)));
+	list_free(above);
+}
+
+/* The relation as a whole: also who read something below it. */
+void
+cext_inval_relation_tree(Oid relid)
+{
+	if (!cext_active())
+		return;
+	cext_inval_relation(relid);
+	cext_inval_add(cext_tag_tree(MyDatabaseId, relid));
+}
+
+
+/* ----------------------------------------------------------------
+ *		Own invalidations, as this transaction's reads see them
+ * ----------------------------------------------------------------
+ */
+
+bool
+cext_inval_pending(void)
+{
+	return ntags > 0 || npatterns > 0;
+}
+
+/* Has this transaction invalidated one of these? */
+bool
+cext_inval_pending_tags(const CextTag *tags, int n)
+{
+	if (ntags == 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (tagset_lookup(tag_set, tags[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* ... this key, by whatever name? */
+bool
+cext_inval_pending_key(const char *key, int len)
+{
+	CextTag		tags[CEXT_MAX_PREFIXES + 3];
+	int			n;
+
+	if (!cext_inval_pending())
+		return false;
+	n = cext_tags_of_key(MyDatabaseId, key, len, tags);
+	tags[n++] = cext_tag_database(MyDatabaseId);
+	tags[n++] = CEXT_TAG_CLUSTER;
+	if (cext_inval_pending_tags(tags, n))
+		return true;
+	for (int i = 0; i < npatterns; i++)
+		if (cext_pattern_match(patterns[i].pattern, patterns[i].len, key, len))
+			return true;
+	return false;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Transaction events
+ * ----------------------------------------------------------------
+ */
+
+static void
+forget(void)
+{
+	/* the memory goes with TopTransactionContext */
+	tag_set = NULL;
+	tag_list = NULL;
+	tag_levels = NULL;
+	ntags = tags_size = 0;
+	patterns = NULL;
+	npatterns = 0;
+	published = handed_over = false;
+}
+
+static void
+pre_commit(void)
+{
+	TransactionId xid;
+
+	if (!cext_inval_pending())
+		return;
+
+	/*
+	 * Patterns first: one that does not fit the log becomes a tag.  A later
+	 * error in this loop would leave records unresolved, so "published" says
+	 * that there is something to finish.
+	 */
+	xid = GetTopTransactionIdIfAny();
+	for (int i = 0; i < npatterns; i++)
+	{
+		if (!cext_glob_append(MyDatabaseId, patterns[i].pattern, patterns[i].len,
+							  xid, &patterns[i].seq))
+			cext_inval_add(widened(patterns[i].pattern, patterns[i].len));
+		else
+			patterns[i].logged = true;
+	}
+	cext_version_publish(xid, tag_list, ntags);
+	published = true;
+}
+
+static void
+pre_prepare(void)
+{
+	CextTag		few[1];
+
+	if (observer != NULL && observer->refuse_prepare())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has set or deleted cache values")));
+	if (!cext_inval_pending())
+		return;
+
+	for (int i = 0; i < npatterns; i++)
+		cext_inval_add(widened(patterns[i].pattern, patterns[i].len));
+	npatterns = 0;
+
+	few[0] = cext_tag_database(MyDatabaseId);
+	if (ntags <= MAX_PREPARED_TAGS ?
+		!cext_prepared_add(GetTopTransactionId(), tag_list, ntags) :
+		!cext_prepared_add(GetTopTransactionId(), few, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("too many prepared transactions with pending cache invalidations"),
+				 errhint("Increase \"max_prepared_transactions\".")));
+	handed_over = true;
+}
+
+/* A published transaction has ended, one way or the other. */
+static void
+finish(void)
+{
+	for (int i = 0; i < npatterns; i++)
+		if (patterns[i].logged)
+			cext_glob_resolve(patterns[i].seq);
+	cext_version_finish(tag_list, ntags);
+	cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags + npatterns);
+	forget();
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pre_commit();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			pre_prepare();
+			break;
+		case XACT_EVENT_PREPARE:
+			if (handed_over)
+				cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags);
+			forget();
+			break;
+		case XACT_EVENT_ABORT:
+			if (handed_over)
+			{
+				/* PREPARE failed after all; the xid is still ours to name */
+				cext_prepared_resolve(GetTopTransactionIdIfAny());
+			}
+			if (!published)
+			{
+				/* a glob may have been logged before pre_commit() failed */
+				for (int i = 0; i < npatterns; i++)
+					if (patterns[i].logged)
+						cext_glob_resolve(patterns[i].seq);
+				forget();
+			}
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)
+{
+	/* called once for each resource owner; the first call does it all */
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !isTopLevel)
+		return;
+	if (published)
+		finish();
+	if (isCommit && observer != NULL)
+		observer->apply();
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+				 SubTransactionId parentSubid, void *arg)
+{
+	int			level;
+
+	if (!cext_inval_pending())
+		return;
+	level = GetCurrentTransactionNestLevel();
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (ntags > 0 && tag_levels[ntags - 1] >= level)
+			tagset_delete(tag_set, tag_list[--ntags]);
+		while (npatterns > 0 && patterns[npatterns - 1].level >= level)
+			npatterns--;
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (int i = ntags - 1; i >= 0 && tag_levels[i] >= level; i--)
+			tag_levels[i] = level - 1;
+		for (int i = npatterns - 1; i >= 0 && patterns[i].level >= level; i--)
+			patterns[i].level = level - 1;
+	}
+}
+
+/*
+ * apply() runs after the bumps of a commit, so that what it stores is stamped
+ * later than them.
+ */
+void
+cext_inval_observe(const CextInvalObserver *o)
+{
+	observer = o;
+}
+
+void
+cext_inval_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+	RegisterResourceReleaseCallback(release_callback, NULL);
+}

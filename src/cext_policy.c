@@ -1,0 +1,385 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_policy.c
+ *		Times to live and named policies.
+ *
+ * Policies are the built-in ones and the rows of the table cache_policy in the
+ * extension's schema, which override them by name.  A backend reads the table
+ * once and again after it changed: its trigger sends a relcache invalidation,
+ * so a change is seen when and where any other catalog change is.  It is
+ * read without a permission check, since a policy governs every caller.
+ *
+ * Where no policy is named, the one whose key pattern matches applies; of
+ * several, that with the longest pattern, then the first by name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "cext_guc.h"
+#include "cext_pattern.h"
+#include "cext_policy.h"
+
+PG_FUNCTION_INFO_V1(cache_policy_changed);
+PG_FUNCTION_INFO_V1(cache_policies_list);
+
+#define MAX_TTL		(100.0 * 365.25 * 86400)
+
+static const struct
+{
+	const char *name;
+	double		ttl;
+}			builtin_policies[] =
+{
+	{"short", 60},
+	{"medium", 300},
+	{"long", 1800},
+	{"very_long", 3600},
+	{"day", 86400},
+};
+
+/* the table's columns */
+enum
+{
+	COL_NAME,
+	COL_KEY_PATTERN,
+	COL_TTL,
+	COL_RLS_COVERED,
+	COL_COUNT
+};
+
+static MemoryContext policy_context;
+static List *policies;			/* of CextPolicy, best pattern first */
+static Oid	policy_schema = InvalidOid;
+static Oid	policy_table = InvalidOid;
+static bool policies_valid;
+static uint64 policy_generation = 1;
+
+/* the last text understood as a TTL */
+static char last_text[64];
+static int	last_text_len = -1;
+static uint64 last_text_generation;
+static Oid	last_text_schema;
+static double last_text_ttl;
+
+
+/* ----------------------------------------------------------------
+ *		The table
+ * ----------------------------------------------------------------
+ */
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == policy_table || policy_table == InvalidOid)
+		policies_valid = false;
+}
+
+void
+cext_policy_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+/* Trigger on cache_policy: tell every backend to read it again. */
+Datum
+cache_policy_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"cache_policy_changed")));
+	CacheInvalidateRelcache(trigdata->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+static double
+interval_seconds(const Interval *i)
+{
+	return i->time / 1000000.0 + ((double) i->day + (double) i->month * DAYS_PER_MONTH) * SECS_PER_DAY;
+}
+
+static int
+compare_policies(const ListCell *a, const ListCell *b)
+{
+	const CextPolicy *x = lfirst(a);
+	const CextPolicy *y = lfirst(b);
+	int			xlen = x->key_pattern ? strlen(x->key_pattern) : -1;
+	int			ylen = y->key_pattern ? strlen(y->key_pattern) : -1;
+
+	if (xlen != ylen)
+		return xlen > ylen ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static List *
+read_rows(Relation rel, MemoryContext context)
+{
+	List	   *list = NIL;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CextPolicy *policy;
+		MemoryContext old;
+
+		slot_getallattrs(slot);
+		if (slot->tts_isnull[COL_NAME] || slot->tts_isnull[COL_TTL])
+			continue;
+		old = MemoryContextSwitchTo(context);
+		policy = palloc0(sizeof(CextPolicy));
+		text_to_cstring_buffer(DatumGetTextPP(slot->tts_values[COL_NAME]),
+							   policy->name, NAMEDATALEN);
+		if (!slot->tts_isnull[COL_KEY_PATTERN])
+			policy->key_pattern = TextDatumGetCString(slot->tts_values[COL_KEY_PATTERN]);
+		policy->ttl = interval_seconds(DatumGetIntervalP(slot->tts_values[COL_TTL]));
+		policy->rls_covered = !slot->tts_isnull[COL_RLS_COVERED] &&
+			DatumGetBool(slot->tts_values[COL_RLS_COVERED]);
+		list = lappend(list, policy);
+		MemoryContextSwitchTo(old);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return list;
+}
+
+static const CextPolicy *
+find_policy(List *list, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+		if (strcmp(((CextPolicy *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	return NULL;
+}
+
+/* All policies that apply, best pattern first. */
+List *
+cext_policies(Oid schema)
+{
+	MemoryContext context;
+	MemoryContext old;
+	List	   *volatile list = NIL;
+	Oid			table;
+
+	if (likely(policies_valid && policy_schema == schema))
+		return policies;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext policies",
+									ALLOCSET_SMALL_SIZES);
+
+	/* an invalidation that arrives while we read must not be lost */
+	table = get_relname_relid("cache_policy", schema);
+	policy_table = table;
+	policy_schema = schema;
+	policies_valid = true;
+	PG_TRY();
+	{
+		if (OidIsValid(table))
+		{
+			Relation	rel = table_open(table, AccessShareLock);
+
+			if (RelationGetDescr(rel)->natts >= COL_COUNT)
+				list = read_rows(rel, context);
+			table_close(rel, AccessShareLock);
+		}
+		old = MemoryContextSwitchTo(context);
+		for (int i = 0; i < (int) lengthof(builtin_policies); i++)
+		{
+			CextPolicy *policy;
+
+			if (find_policy(list, builtin_policies[i].name) != NULL)
+				continue;
+			policy = palloc0(sizeof(CextPolicy));
+			strlcpy(policy->name, builtin_policies[i].name, NAMEDATALEN);
+			policy->ttl = builtin_policies[i].ttl;
+			policy->builtin = true;
+			list = lappend(list, policy);
+		}
+		list_sort(list, compare_policies);
+		MemoryContextSwitchTo(old);
+	}
+	PG_CATCH();
+	{
+		policies_valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	MemoryContextSetParent(context, TopMemoryContext);
+	if (policy_context != NULL)
+		MemoryContextDelete(policy_context);
+	policy_context = context;
+	policies = list;
+	policy_generation++;
+	return policies;
+}
+
+/* The policy whose pattern fits the key best, or NULL. */
+const CextPolicy *
+cext_policy_for_key(Oid schema, const char *key, int keylen)
+{
+	ListCell   *lc;
+
+	foreach(lc, cext_policies(schema))
+	{
+		const CextPolicy *policy = lfirst(lc);
+
+		if (policy->key_pattern == NULL)
+			break;				/* those without come last */
+		if (cext_pattern_match(policy->key_pattern, strlen(policy->key_pattern),
+							   key, keylen))
+			return policy;
+	}
+	return NULL;
+}
+
+/* The rows of the view cache_policies. */
+Datum
+cache_policies_list(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, cext_policies(get_func_namespace(fcinfo->flinfo->fn_oid)))
+	{
+		const CextPolicy *policy = lfirst(lc);
+		Interval	ttl;
+		Datum		values[5];
+		bool		nulls[5] = {0};
+
+		memset(&ttl, 0, sizeof(ttl));
+		ttl.time = (TimeOffset) (policy->ttl * USECS_PER_SEC);
+		values[0] = CStringGetTextDatum(policy->name);
+		if (policy->key_pattern != NULL)
+			values[1] = CStringGetTextDatum(policy->key_pattern);
+		else
+			nulls[1] = true;
+		values[2] = IntervalPGetDatum(&ttl);
+		values[3] = BoolGetDatum(policy->rls_covered);
+		values[4] = BoolGetDatum(policy->builtin);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Times to live
+ * ----------------------------------------------------------------
+ */
+
+double
+cext_ttl_from_number(double seconds)
+{
+	if (isnan(seconds) || isinf(seconds) || seconds <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time to live must be greater than zero and finite"),
+				 errhint("NULL takes the policy for the key, or \"cache_ext.default_ttl\".")));
+	return Min(seconds, MAX_TTL);
+}
+
+double
+cext_ttl_from_interval(const Interval *interval)
+{
+	/* 17 and later have infinite intervals, at the ends of each field */
+	if (interval->month == PG_INT32_MAX && interval->day == PG_INT32_MAX &&
+		interval->time == PG_INT64_MAX)
+		return cext_ttl_from_number(INFINITY);
+	return cext_ttl_from_number(interval_seconds(interval));
+}
+
+/* A policy's name, a number of seconds, or an interval. */
+double
+cext_ttl_from_text(Oid schema, const char *text, int len)
+{
+	char	   *str;
+	char	   *end;
+	double		ttl;
+	const CextPolicy *policy;
+	List	   *list = cext_policies(schema);
+
+	if (len == last_text_len && last_text_generation == policy_generation &&
+		last_text_schema == schema && memcmp(text, last_text, len) == 0)
+		return last_text_ttl;
+
+	str = pnstrdup(text, len);
+	policy = find_policy(list, str);
+	if (policy != NULL)
+		ttl = cext_ttl_from_number(policy->ttl);
+	else
+	{
+		errno = 0;
+		ttl = strtod(str, &end);
+		while (isspace((unsigned char) *end))
+			end++;
+		if (end != str && *end == '\0' && errno == 0)
+			ttl = cext_ttl_from_number(ttl);
+		else
+		{
+			MemoryContext context = CurrentMemoryContext;
+			Interval   *interval = NULL;
+
+			PG_TRY();
+			{
+				interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+																 CStringGetDatum(str),
+																 ObjectIdGetDatum(InvalidOid),
+																 Int32GetDatum(-1)));
+			}
+			PG_CATCH();
+			{
+				ErrorData  *edata;
+
+				/* interval_in() touches nothing that an abort would release */
+				MemoryContextSwitchTo(context);
+				edata = CopyErrorData();
+				if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+					PG_RE_THROW();
+				FlushErrorState();
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("invalid time to live: \"%s\"", str),
+						 errhint("Use a policy of the view cache_policies, an interval such as '5 minutes', or a number of seconds.")));
+			}
+			PG_END_TRY();
+			ttl = cext_ttl_from_interval(interval);
+		}
+	}
+
+	if (len < (int) sizeof(last_text))
+	{
+		memcpy(last_text, text, len);
+		last_text_len = len;
+		last_text_generation = policy_generation;
+		last_text_schema = schema;
+		last_text_ttl = ttl;
+	}
+	pfree(str);
+	return ttl;
+}

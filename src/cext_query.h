@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_query.h
+ *		Reading a query's result through the cache.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_QUERY_H
+#define CEXT_QUERY_H
+
+#include "fmgr.h"
+#include "utils/tuplestore.h"
+
+#include "cext_identity.h"
+#include "cext_stats.h"
+#include "cext_store.h"
+
+typedef enum CextStatus
+{
+	CEXT_STATUS_NONE,
+	CEXT_STATUS_HIT,
+	CEXT_STATUS_MISS,
+	CEXT_STATUS_BYPASS
+} CextStatus;
+
+/* What became of this session's last call. */
+typedef struct CextLastStatus
+{
+	CextStatus	status;
+	CextBypass	reason;			/* for a bypass; else CEXT_CACHEABLE */
+	bool		stored;			/* a miss: was the result stored? */
+	bool		from_cache;		/* a hit: the two below are known */
+	TimestampTz created;
+	TimestampTz expires;
+	double		elapsed_us;
+} CextLastStatus;
+
+extern CextLastStatus cext_last_status;
+
+/* One call of a read function. */
+typedef struct CextCall
+{
+	CextArgs	args;			/* key, query and arguments */
+	double		ttl;			/* seconds; negative: take the default */
+	Oid			schema;			/* of the extension */
+	bool		rls_covered;	/* identity settings stand for row security */
+} CextCall;
+
+extern void cext_read_rows(CextCall *call, TupleDesc expected,
+						   Tuplestorestate *store);
+extern Datum cext_read_json(CextCall *call);
+
+extern void cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call);
+
+/* Find an entry that holds now, pinned, or say why not. */
+extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason);
+extern bool cext_entry_alive(CextEntry *entry);
+extern CextBypass cext_session_bypass(void);
+
+#endif							/* CEXT_QUERY_H */

@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_read.c
+ *		cached_query(), cached_rows(), cached_json().
+ *
+ * Each SQL name has nine forms: three types of time to live, times no
+ * arguments, VARIADIC "any", and VARIADIC text[], whose elements are bound as
+ * literals of unknown type.  One C function serves the nine; it tells them
+ * apart by the types of the call's expression.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "cext_guc.h"
+#include "cext_pattern.h"
+#include "cext_policy.h"
+#include "cext_query.h"
+
+PG_FUNCTION_INFO_V1(cached_query);
+PG_FUNCTION_INFO_V1(cached_rows);
+PG_FUNCTION_INFO_V1(cached_json);
+
+static void
+null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("%s of a cached query must not be null", name)));
+}
+
+/* Arguments that came as an array of text: each a literal of unknown type. */
+static void
+take_untyped(CextArgs *args, Datum value)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	Datum	   *elements;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &args->nulls, &args->nargs);
+	args->values = elements;
+	args->types = palloc(args->nargs * sizeof(Oid));
+	for (int i = 0; i < args->nargs; i++)
+	{
+		args->types[i] = UNKNOWNOID;
+		args->values[i] = args->nulls[i] ? (Datum) 0 :
+			CStringGetDatum(TextDatumGetCString(elements[i]));
+	}
+}
+
+/*
+ * Take the call apart.  "first" is the number of the key's argument.
+ */
+void
+cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
+{
+	text	   *key;
+	text	   *query;
+	int			ttl = first + 2;
+	int			rest = first + 3;
+
+	memset(call, 0, sizeof(CextCall));
+	if (PG_ARGISNULL(first))
+		null_argument("key");
+	if (PG_ARGISNULL(first + 1))
+		null_argument("query");
+	key = PG_GETARG_TEXT_PP(first);
+	query = PG_GETARG_TEXT_PP(first + 1);
+	call->args.form = form;
+	call->args.key = VARDATA_ANY(key);
+	call->args.keylen = VARSIZE_ANY_EXHDR(key);
+	if (call->args.keylen < 1 || call->args.keylen > CEXT_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cache key must have 1 to %d bytes", CEXT_MAX_KEY),
+				 errdetail("It has %d.", call->args.keylen)));
+
+	/* the parser wants a terminated string */
+	call->args.query = text_to_cstring(query);
+	call->args.querylen = VARSIZE_ANY_EXHDR(query);
+	call->schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+
+	if (!PG_ARGISNULL(ttl))
+	{
+		switch (get_fn_expr_argtype(fcinfo->flinfo, ttl))
+		{
+			case FLOAT8OID:
+				call->ttl = cext_ttl_from_number(PG_GETARG_FLOAT8(ttl));
+				break;
+			case INTERVALOID:
+				call->ttl = cext_ttl_from_interval(PG_GETARG_INTERVAL_P(ttl));
+				break;
+			case TEXTOID:
+				{
+					text	   *t = PG_GETARG_TEXT_PP(ttl);
+
+					call->ttl = cext_ttl_from_text(call->schema, VARDATA_ANY(t),
+												   VARSIZE_ANY_EXHDR(t));
+					break;
+				}
+			default:
+				elog(ERROR, "unexpected type of time to live");
+		}
+	}
+	{
+		const CextPolicy *policy = cext_policy_for_key(call->schema, call->args.key,
+													   call->args.keylen);
+
+		if (call->ttl <= 0)
+			call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) :
+				cext_default_ttl;
+		call->rls_covered = policy != NULL && policy->rls_covered;
+	}
+
+	if (PG_NARGS() > rest)
+	{
+		if (get_fn_expr_variadic(fcinfo->flinfo) &&
+			get_fn_expr_argtype(fcinfo->flinfo, rest) == TEXTARRAYOID)
+		{
+			if (!PG_ARGISNULL(rest))
+				take_untyped(&call->args, PG_GETARG_DATUM(rest));
+		}
+		else
+			call->args.nargs = Max(0, extract_variadic_args(fcinfo, rest, false,
+															&call->args.values,
+															&call->args.types,
+															&call->args.nulls));
+	}
+}
+
+/* An empty tuplestore for a materialized result, described by desc. */
+static Tuplestorestate *
+begin_rows(FunctionCallInfo fcinfo, TupleDesc desc)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setDesc = CreateTupleDescCopy(desc);
+	rsinfo->setResult = tuplestore_begin_heap((rsinfo->allowedModes & SFRM_Materialize_Random) != 0,
+											  false, work_mem);
+	MemoryContextSwitchTo(old);
+	return rsinfo->setResult;
+}
+
+static ReturnSetInfo *
+check_set_context(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
+		(rsinfo->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot accept a set")));
+	return rsinfo;
+}
+
+/* cached_query(key, query, ttl [, args]) returns setof record */
+Datum
+cached_query(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = check_set_context(fcinfo);
+	CextCall	call;
+
+	if (rsinfo->expectedDesc == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cached_query needs a column definition list"),
+				 errhint("Write SELECT * FROM cached_query(...) AS t(id integer, name text), or use cached_rows or cached_json.")));
+	cext_take_call(fcinfo, 0, 'r', &call);
+	cext_read_rows(&call, rsinfo->expectedDesc, begin_rows(fcinfo, rsinfo->expectedDesc));
+	return (Datum) 0;
+}
+
+/* cached_rows(rowtype, key, query, ttl [, args]) returns setof anyelement */
+Datum
+cached_rows(PG_FUNCTION_ARGS)
+{
+	CextCall	call;
+	Oid			type;
+	TupleDesc	desc;
+
+	check_set_context(fcinfo);
+	switch (get_call_result_type(fcinfo, &type, &desc))
+	{
+		case TYPEFUNC_COMPOSITE:
+		case TYPEFUNC_COMPOSITE_DOMAIN:
+			break;
+		case TYPEFUNC_SCALAR:
+			desc = CreateTemplateTupleDesc(1);
+			TupleDescInitEntry(desc, 1, "cached_rows", type, -1, 0);
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cached_rows needs a row type"),
+					 errhint("Write cached_rows(NULL::some_table, ...), or use cached_query with a column definition list.")));
+	}
+	cext_take_call(fcinfo, 1, 'r', &call);
+	cext_read_rows(&call, desc, begin_rows(fcinfo, desc));
+	return (Datum) 0;
+}
+
+/* cached_json(key, query, ttl [, args]) returns jsonb */
+Datum
+cached_json(PG_FUNCTION_ARGS)
+{
+	CextCall	call;
+
+	cext_take_call(fcinfo, 0, 'j', &call);
+	PG_RETURN_DATUM(cext_read_json(&call));
+}

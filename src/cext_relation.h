@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_relation.h
+ *		Questions about relations in the catalogs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_RELATION_H
+#define CEXT_RELATION_H
+
+#include "nodes/pg_list.h"
+
+extern List *cext_relation_ancestors(Oid relid);
+extern List *cext_relation_namesakes(const char *relname);
+
+#endif							/* CEXT_RELATION_H */

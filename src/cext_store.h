@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_store.h
+ *		The shared-memory store: entries of bytes under an identity.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_STORE_H
+#define CEXT_STORE_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+
+#define CEXT_SEED_SIZE	32		/* a SHA-256 digest */
+
+/*
+ * What identifies an entry.  Everything is compared byte for byte; the hash
+ * only finds the bucket.
+ */
+typedef struct CextIdent
+{
+	uint64		hash;			/* of all that follows */
+	Oid			dbid;
+	Oid			roleid;
+	char		form;			/* 'r' rows, 'j' json, 'v' value */
+	uint8		seed[CEXT_SEED_SIZE];	/* digest of query and settings */
+	const char *key;
+	int			keylen;
+	const char *args;			/* the arguments, or their digest */
+	int			argslen;
+} CextIdent;
+
+#define CEXT_ENTRY_VARIES	0x01	/* no result: look under the settings too */
+#define CEXT_ENTRY_RECOVERY 0x02	/* filled on a standby */
+
+/*
+ * An entry in shared memory, at the start of its first chunk.  What is not
+ * said to be protected otherwise does not change once the entry is linked.
+ */
+typedef struct CextEntry
+{
+	/* the line a hit touches */
+	pg_atomic_uint32 refs;		/* pins, and one for being linked */
+	pg_atomic_uint32 hits;
+	uint64		hash;
+	uint64		stamp;			/* clock before the snapshot */
+	pg_atomic_uint64 globs;		/* compared with the glob log up to here */
+	TimestampTz created;
+	TimestampTz expires;
+	uint64		xmax;			/* full xid: the snapshot saw nothing from here */
+	uint32		next;			/* in the bucket; partition lock */
+	Oid			dbid;
+
+	Oid			roleid;
+	uint32		payload_size;
+	uint32		payload_offset; /* from the start of the entry */
+	uint32		nchunks;
+	uint32		nrows;
+	uint32		fill_us;		/* what the query cost */
+	uint32		newer;			/* in its queue; alloc lock */
+	uint32		older;			/* likewise */
+	uint16		keylen;
+	uint16		argslen;
+	uint16		ntags;
+	uint16		nrels;
+	uint16		ns;				/* namespace, for the statistics */
+	char		form;
+	uint8		flags;
+	uint8		queue;			/* alloc lock */
+	uint8		lives;			/* second chances left; alloc lock */
+	uint8		visited;		/* set by a hit, without a lock */
+	bool		linked;			/* partition lock */
+	uint8		seed[CEXT_SEED_SIZE];
+	/* then: tags, relations, key, arguments; then, aligned, the payload */
+} CextEntry;
+
+#define CEXT_ENTRY_TAGS(e)	((uint32 *) ((char *) (e) + MAXALIGN(sizeof(CextEntry))))
+#define CEXT_ENTRY_RELS(e)	((Oid *) (CEXT_ENTRY_TAGS(e) + (e)->ntags))
+#define CEXT_ENTRY_KEY(e)	((char *) (CEXT_ENTRY_RELS(e) + (e)->nrels))
+#define CEXT_ENTRY_ARGS(e)	(CEXT_ENTRY_KEY(e) + (e)->keylen)
+
+/* What to store with the bytes. */
+typedef struct CextEntryInfo
+{
+	uint64		stamp;
+	uint64		globs;
+	TimestampTz created;
+	TimestampTz expires;
+	uint64		xmax;
+	uint32		nrows;
+	uint32		fill_us;
+	uint16		ns;
+	uint8		flags;
+	int			ntags;
+	const uint32 *tags;
+	int			nrels;
+	const Oid  *rels;
+} CextEntryInfo;
+
+/* Reads a pinned entry's payload from front to back. */
+typedef struct CextReader
+{
+	CextEntry  *entry;
+	uint32		chunk;			/* where we are */
+	uint32		offset;			/* in the chunk */
+	uint32		left;			/* bytes of payload */
+	char	   *scratch;		/* palloc'd: pieces put together */
+	Size		scratch_size;
+} CextReader;
+
+/* Walks over all entries. */
+typedef struct CextScan
+{
+	uint32		bucket;
+	int			n;
+	int			i;
+	CextEntry  *found[16];
+	uint32		skip;
+} CextScan;
+
+typedef struct CextStoreUsage
+{
+	uint64		entries;
+	uint64		used;
+	uint64		limit;
+	uint64		bookkeeping;	/* bytes of entries that are not payload */
+} CextStoreUsage;
+
+extern Size cext_store_shmem_size(Size budget);
+extern void cext_store_shmem_init(Size budget);
+extern void cext_store_set_dead_check(bool (*surely_dead) (const CextEntry *entry));
+
+extern CextEntry *cext_store_lookup(const CextIdent *id);
+extern void cext_store_hit(CextEntry *entry);
+extern void cext_store_unpin(CextEntry *entry);
+extern bool cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
+							  const char *payload, Size size);
+extern bool cext_store_remove(const CextIdent *id);
+
+extern void cext_reader_init(CextReader *reader, CextEntry *entry);
+extern const char *cext_reader_get(CextReader *reader, Size len);
+extern uint32 cext_reader_peek(const CextReader *reader);
+extern void cext_reader_copy(CextReader *reader, char *dest, Size len);
+
+extern void cext_store_scan_begin(CextScan *scan);
+extern CextEntry *cext_store_scan_next(CextScan *scan);
+extern void cext_store_usage(CextStoreUsage *usage);
+
+#endif							/* CEXT_STORE_H */

@@ -1,0 +1,579 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_value.c
+ *		cache_get(), cache_set(), cache_delete(): plain values.
+ *
+ * A value belongs to a database, a role, the identity settings and a key.
+ * What a transaction sets or deletes is kept here, as versions with the
+ * nesting level of their subtransaction, is what it reads itself, and reaches
+ * the store when it commits, after its invalidations.  An invalidation of the
+ * same transaction deletes what was set before it, and not what is set later.
+ *
+ * A set or delete also bumps a tag of the value's own, so that the old value
+ * is dead from the commit on even if the new one finds no room.
+ *
+ * Memory: TopTransactionContext.  apply() neither allocates nor throws.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "cext_analyze.h"
+#include "cext_guc.h"
+#include "cext_inval.h"
+#include "cext_pattern.h"
+#include "cext_policy.h"
+#include "cext_query.h"
+#include "cext_value.h"
+
+PG_FUNCTION_INFO_V1(cache_get);
+PG_FUNCTION_INFO_V1(cache_get_many);
+PG_FUNCTION_INFO_V1(cache_set);
+PG_FUNCTION_INFO_V1(cache_set_many);
+PG_FUNCTION_INFO_V1(cache_delete);
+
+/* cluster, database, key with prefixes, the value itself */
+#define VALUE_TAGS	(CEXT_MAX_PREFIXES + 4)
+
+typedef struct PendingValue
+{
+	CextIdent	ident;			/* key points behind */
+	int			level;
+	struct PendingValue *prior; /* of the same hash */
+	char	   *bytes;			/* NULL: deleted */
+	Size		size;
+	double		ttl;
+	uint16		ns;
+	int			ntags;
+	CextTag		tags[VALUE_TAGS];
+} PendingValue;
+
+typedef struct PendingHead
+{
+	uint64		hash;
+	PendingValue *newest;
+} PendingHead;
+
+static HTAB *pending;			/* of PendingHead */
+static PendingValue **order;	/* as added; levels ascend */
+static int	norder;
+static int	order_size;
+
+
+/* ----------------------------------------------------------------
+ *		The pending set
+ * ----------------------------------------------------------------
+ */
+
+static bool
+same_value(const CextIdent *a, const CextIdent *b)
+{
+	return a->hash == b->hash && a->roleid == b->roleid &&
+		a->keylen == b->keylen && memcmp(a->key, b->key, a->keylen) == 0 &&
+		memcmp(a->seed, b->seed, CEXT_SEED_SIZE) == 0;
+}
+
+/* What this transaction made of a value last; NULL if nothing. */
+static PendingValue *
+pending_value(const CextIdent *id)
+{
+	PendingHead *head;
+
+	if (likely(pending == NULL))
+		return NULL;
+	head = hash_search(pending, &id->hash, HASH_FIND, NULL);
+	if (head == NULL)
+		return NULL;
+	for (PendingValue *v = head->newest; v != NULL; v = v->prior)
+		if (same_value(&v->ident, id))
+			return v;
+	return NULL;
+}
+
+/* Add a version.  The bytes are copied; NULL deletes. */
+static void
+add_pending(const CextIdent *id, const char *bytes, Size size, double ttl)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	PendingValue *v;
+	PendingHead *head;
+	bool		found;
+	char	   *key;
+
+	if (pending == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(uint64);
+		ctl.entrysize = sizeof(PendingHead);
+		ctl.hcxt = TopTransactionContext;
+		order_size = 16;
+		norder = 0;
+		order = palloc(order_size * sizeof(PendingValue *));
+		pending = hash_create("cache_ext pending values", 64, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	if (norder == order_size)
+	{
+		order = repalloc(order, 2 * order_size * sizeof(PendingValue *));
+		order_size *= 2;
+	}
+
+	v = palloc0(sizeof(PendingValue));
+	v->ident = *id;
+	key = palloc(id->keylen + 1);
+	memcpy(key, id->key, id->keylen);
+	v->ident.key = key;
+	v->level = GetCurrentTransactionNestLevel();
+	if (bytes != NULL)
+	{
+		v->bytes = MemoryContextAllocHuge(TopTransactionContext, size);
+		memcpy(v->bytes, bytes, size);
+		v->size = size;
+	}
+	v->ttl = ttl;
+	v->ns = cext_stats_namespace(id->dbid, id->key, id->keylen);
+	v->ntags = cext_tags_of_key(id->dbid, id->key, id->keylen, v->tags);
+	v->tags[v->ntags++] = CEXT_TAG_CLUSTER;
+	v->tags[v->ntags++] = cext_tag_database(id->dbid);
+	v->tags[v->ntags++] = cext_tag_value(id->hash);
+	head = hash_search(pending, &id->hash, HASH_ENTER, &found);
+	v->prior = found ? head->newest : NULL;
+	head->newest = v;
+	order[norder++] = v;
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+value_has_tag(const PendingValue *v, CextTag tag)
+{
+	for (int i = 0; i < v->ntags - 1; i++)	/* not its own */
+		if (v->tags[i] == tag)
+			return true;
+	return false;
+}
+
+/* An invalidation deletes what this transaction has set so far. */
+static void
+delete_matching(CextTag tag, const char *pattern, int len)
+{
+	int			n = norder;
+
+	for (int i = 0; i < n; i++)
+	{
+		PendingValue *v = order[i];
+
+		if (pending_value(&v->ident) != v || v->bytes == NULL)
+			continue;
+		if (pattern != NULL ?
+			cext_pattern_match(pattern, len, v->ident.key, v->ident.keylen) :
+			value_has_tag(v, tag))
+			add_pending(&v->ident, NULL, 0, 0);
+	}
+}
+
+static void
+tag_added(CextTag tag)
+{
+	if (unlikely(pending != NULL))
+		delete_matching(tag, NULL, 0);
+}
+
+static void
+pattern_added(const char *pattern, int len)
+{
+	if (unlikely(pending != NULL))
+		delete_matching(0, pattern, len);
+}
+
+static bool
+refuse_prepare(void)
+{
+	return norder > 0;
+}
+
+static void
+forget(void)
+{
+	pending = NULL;
+	order = NULL;
+	norder = order_size = 0;
+}
+
+/* The transaction has committed. */
+static void
+apply(void)
+{
+	uint64		globs;
+	uint64		stamp;
+	TimestampTz now;
+	uint64		xmax;
+
+	if (likely(pending == NULL))
+		return;
+	globs = cext_glob_resolved();
+	stamp = cext_version_clock();
+	now = GetCurrentTimestamp();
+	xmax = U64FromFullTransactionId(ReadNextFullTransactionId());
+	for (int i = 0; i < norder; i++)
+	{
+		PendingValue *v = order[i];
+		CextEntryInfo info;
+
+		if (pending_value(&v->ident) != v)
+			continue;
+		if (v->bytes == NULL)
+		{
+			cext_store_remove(&v->ident);
+			continue;
+		}
+		memset(&info, 0, sizeof(info));
+		info.stamp = stamp;
+		info.globs = globs;
+		info.created = now;
+		info.expires = now + (TimestampTz) (v->ttl * USECS_PER_SEC);
+		info.xmax = xmax;
+		info.nrows = 1;
+		info.ns = v->ns;
+		info.ntags = v->ntags;
+		info.tags = v->tags;
+		if (!cext_store_insert(&v->ident, &info, v->bytes, v->size))
+			cext_store_remove(&v->ident);
+	}
+	forget();
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		forget();
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+				 SubTransactionId parentSubid, void *arg)
+{
+	int			level;
+
+	if (likely(pending == NULL))
+		return;
+	level = GetCurrentTransactionNestLevel();
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (norder > 0 && order[norder - 1]->level >= level)
+		{
+			PendingValue *v = order[--norder];
+			PendingHead *head = hash_search(pending, &v->ident.hash, HASH_FIND, NULL);
+
+			/* versions of one hash were added in this order too */
+			Assert(head != NULL && head->newest == v);
+			head->newest = v->prior;
+		}
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (int i = norder - 1; i >= 0 && order[i]->level >= level; i--)
+			order[i]->level = level - 1;
+	}
+}
+
+void
+cext_value_init(void)
+{
+	static const CextInvalObserver observer = {
+		.apply = apply,
+		.refuse_prepare = refuse_prepare,
+		.tag_added = tag_added,
+		.pattern_added = pattern_added,
+	};
+
+	cext_inval_observe(&observer);
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+
+/* ----------------------------------------------------------------
+ *		SQL functions
+ * ----------------------------------------------------------------
+ */
+
+static void
+check_key(const char *key, int len)
+{
+	if (len < 1 || len > CEXT_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cache key must have 1 to %d bytes", CEXT_MAX_KEY),
+				 errdetail("It has %d.", len)));
+}
+
+static void
+null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("%s must not be null", name)));
+}
+
+/* A value as this transaction sees it: palloc'd, or NULL. */
+static Jsonb *
+get_value(const char *key, int keylen)
+{
+	CextIdent	id;
+	CextBypass	reason;
+	CextEntry  *e;
+	PendingValue *v;
+	char	   *volatile result;
+	uint16		ns;
+
+	check_key(key, keylen);
+	cext_tracker_refuse(CEXT_BYPASS_VOLATILE);
+	reason = cext_session_bypass();
+	if (reason == CEXT_BYPASS_NOT_PRELOADED)
+		return NULL;
+	cext_identify_value(key, keylen, &id);
+	v = pending_value(&id);
+	if (v != NULL)
+		return v->bytes == NULL ? NULL :
+			(Jsonb *) memcpy(palloc(v->size), v->bytes, v->size);
+
+	ns = cext_stats_namespace(MyDatabaseId, key, keylen);
+	if (reason == CEXT_CACHEABLE && !cext_enable_reads)
+		reason = CEXT_BYPASS_READS_OFF;
+	e = reason == CEXT_CACHEABLE ? cext_find(&id, -1, &reason) : NULL;
+	if (e == NULL)
+	{
+		if (reason == CEXT_CACHEABLE)
+			cext_stats_add(CEXT_STAT_MISSES, 1);
+		else
+			cext_stats_bypass(reason);
+		cext_stats_ns_add(ns, reason == CEXT_CACHEABLE ? CEXT_NS_MISSES : CEXT_NS_BYPASSES, 1);
+		cext_last_status.status = reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS;
+		cext_last_status.reason = reason;
+		cext_last_status.stored = cext_last_status.from_cache = false;
+		return NULL;
+	}
+
+	PG_TRY();
+	{
+		CextReader	reader;
+
+		cext_reader_init(&reader, e);
+		result = palloc(e->payload_size);
+		cext_reader_copy(&reader, result, e->payload_size);
+		cext_store_hit(e);
+		cext_last_status.created = e->created;
+		cext_last_status.expires = e->expires;
+	}
+	PG_FINALLY();
+	{
+		cext_store_unpin(e);
+	}
+	PG_END_TRY();
+	cext_stats_add(CEXT_STAT_HITS, 1);
+	cext_stats_ns_add(ns, CEXT_NS_HITS, 1);
+	cext_last_status.status = CEXT_STATUS_HIT;
+	cext_last_status.reason = CEXT_CACHEABLE;
+	cext_last_status.stored = false;
+	cext_last_status.from_cache = true;
+	cext_last_status.elapsed_us = 0;
+	return (Jsonb *) result;
+}
+
+/* Set a value, or delete it, when the transaction commits. */
+static void
+set_value(const char *key, int keylen, Jsonb *value, double ttl)
+{
+	CextIdent	id;
+
+	check_key(key, keylen);
+	if (cext_session_bypass() == CEXT_BYPASS_NOT_PRELOADED ||
+		cext_session_bypass() == CEXT_BYPASS_RECOVERY)
+		return;
+	if (value != NULL && (!cext_enabled || !cext_enable_writes))
+		value = NULL;			/* what is there must not stay */
+	if (value != NULL && VARSIZE(value) > (Size) cext_max_entry_size * 1024)
+	{
+		cext_stats_bypass(CEXT_BYPASS_TOO_LARGE);
+		value = NULL;
+	}
+	cext_identify_value(key, keylen, &id);
+	cext_inval_add(cext_tag_value(id.hash));
+	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);
+}
+
+/* The time to live in argument n, which need not be there. */
+static double
+get_ttl(FunctionCallInfo fcinfo, int n, const char *key, int keylen)
+{
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	const CextPolicy *policy;
+
+	if (PG_NARGS() > n && !PG_ARGISNULL(n))
+	{
+		switch (get_fn_expr_argtype(fcinfo->flinfo, n))
+		{
+			case FLOAT8OID:
+				return cext_ttl_from_number(PG_GETARG_FLOAT8(n));
+			case INTERVALOID:
+				return cext_ttl_from_interval(PG_GETARG_INTERVAL_P(n));
+			case TEXTOID:
+				{
+					text	   *t = PG_GETARG_TEXT_PP(n);
+
+					return cext_ttl_from_text(schema, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
+				}
+			default:
+				elog(ERROR, "unexpected type of time to live");
+		}
+	}
+	policy = cext_policy_for_key(schema, key, keylen);
+	return policy != NULL ? cext_ttl_from_number(policy->ttl) : cext_default_ttl;
+}
+
+/* cache_get(key) returns jsonb */
+Datum
+cache_get(PG_FUNCTION_ARGS)
+{
+	text	   *key;
+	Jsonb	   *value;
+
+	if (PG_ARGISNULL(0))
+		null_argument("cache key");
+	key = PG_GETARG_TEXT_PP(0);
+	value = get_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(value);
+}
+
+/* cache_get_many(keys) returns a row for each key, in order */
+Datum
+cache_get_many(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum	   *keys;
+	bool	   *nulls;
+	int			n;
+
+	if (PG_ARGISNULL(0))
+		null_argument("array of cache keys");
+	InitMaterializedSRF(fcinfo, 0);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT,
+					  &keys, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[2];
+		bool		isnull[2] = {false, false};
+		text	   *key;
+		Jsonb	   *value;
+
+		if (nulls[i])
+			null_argument("cache key");
+		key = DatumGetTextPP(keys[i]);
+		value = get_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+		values[0] = PointerGetDatum(key);
+		values[1] = PointerGetDatum(value);
+		isnull[1] = value == NULL;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	return (Datum) 0;
+}
+
+/* cache_set(key, value [, ttl]) returns void */
+Datum
+cache_set(PG_FUNCTION_ARGS)
+{
+	text	   *key;
+
+	if (PG_ARGISNULL(0))
+		null_argument("cache key");
+	if (PG_ARGISNULL(1))
+		null_argument("cache value");
+	key = PG_GETARG_TEXT_PP(0);
+	check_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	set_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_JSONB_P(1),
+			  get_ttl(fcinfo, 2, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)));
+	PG_RETURN_VOID();
+}
+
+/* cache_set_many(entries [, ttl]) returns how many */
+Datum
+cache_set_many(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *entries;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	int64		n = 0;
+
+	if (PG_ARGISNULL(0))
+		null_argument("object of cache entries");
+	entries = PG_GETARG_JSONB_P(0);
+	if (!JB_ROOT_IS_OBJECT(entries))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cache entries must be a JSON object of keys and values")));
+	it = JsonbIteratorInit(&entries->root);
+	token = JsonbIteratorNext(&it, &v, true);
+	while ((token = JsonbIteratorNext(&it, &v, true)) == WJB_KEY)
+	{
+		char	   *key = v.val.string.val;
+		int			keylen = v.val.string.len;
+
+		token = JsonbIteratorNext(&it, &v, true);
+		Assert(token == WJB_VALUE);
+		check_key(key, keylen);
+		set_value(key, keylen, JsonbValueToJsonb(&v), get_ttl(fcinfo, 1, key, keylen));
+		n++;
+	}
+	PG_RETURN_INT64(n);
+}
+
+/* cache_delete(key) returns whether there was a value */
+Datum
+cache_delete(PG_FUNCTION_ARGS)
+{
+	text	   *key;
+	CextIdent	id;
+	PendingValue *v;
+	bool		found;
+
+	if (PG_ARGISNULL(0))
+		null_argument("cache key");
+	key = PG_GETARG_TEXT_PP(0);
+	check_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	if (cext_session_bypass() == CEXT_BYPASS_NOT_PRELOADED)
+		PG_RETURN_BOOL(false);
+	cext_identify_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &id);
+	v = pending_value(&id);
+	if (v != NULL)
+		found = v->bytes != NULL;
+	else
+	{
+		CextBypass	reason = CEXT_CACHEABLE;
+		CextEntry  *e = cext_find(&id, -1, &reason);
+
+		found = e != NULL;
+		if (e != NULL)
+			cext_store_unpin(e);
+	}
+	set_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), NULL, 0);
+	PG_RETURN_BOOL(found);
+}

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_version.h
+ *		Tags, version slots, and the test whether an entry still holds.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_VERSION_H
+#define CEXT_VERSION_H
+
+#include "port/atomics.h"
+
+/* A tag is the number of a version slot. */
+typedef uint32 CextTag;
+
+/* Part of every entry: roles, databases, whatever concerns the cluster. */
+#define CEXT_TAG_CLUSTER	((CextTag) 0)
+
+#define CEXT_MAX_PREFIXES	8	/* ':' prefixes of a key that are tags */
+#define CEXT_GLOB_LENGTH	224 /* bytes of a pattern the log can hold */
+
+extern Size cext_version_shmem_size(Size budget);
+extern void cext_version_shmem_init(Size budget);
+
+/* tags */
+extern CextTag cext_tag_database(Oid dbid);
+extern CextTag cext_tag_relation(Oid dbid, Oid relid);
+extern CextTag cext_tag_tree(Oid dbid, Oid relid);
+extern CextTag cext_tag_globs(Oid dbid);
+extern CextTag cext_tag_value(uint64 identity_hash);
+extern CextTag cext_tag_key(Oid dbid, const char *key, int len);
+extern CextTag cext_tag_prefix(Oid dbid, const char *prefix, int len);
+extern int	cext_tags_of_key(Oid dbid, const char *key, int len, CextTag *tags);
+extern int	cext_prefix_depth(const char *prefix, int len);
+
+/* readers */
+extern uint64 cext_version_clock(void);
+extern bool cext_version_alive(uint64 stamp, const CextTag *tags, int ntags);
+extern bool cext_version_surely_dead(uint64 stamp, const CextTag *tags, int ntags);
+extern uint64 cext_glob_resolved(void);
+extern bool cext_glob_alive(Oid dbid, const char *key, int keylen,
+							uint64 stamp, pg_atomic_uint64 *checked);
+extern void cext_prepared_sweep(void);
+
+/* the committing transaction */
+extern void cext_version_publish(TransactionId xid, const CextTag *tags, int ntags);
+extern void cext_version_publish_more(CextTag tag);
+extern void cext_version_finish(const CextTag *tags, int ntags);
+extern bool cext_glob_append(Oid dbid, const char *pattern, int len,
+							 TransactionId xid, uint64 *seq);
+extern void cext_glob_resolve(uint64 seq);
+
+/* two-phase commit */
+extern bool cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags);
+extern void cext_prepared_resolve(TransactionId xid);
+extern bool cext_prepared_recovery_pending(void);
+extern void cext_prepared_recovered(const TransactionId *xids, int n);
+
+#endif							/* CEXT_VERSION_H */
