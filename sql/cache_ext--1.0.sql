@@ -513,3 +513,197 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED CALLED ON NULL INPUT;
 
 COMMENT ON FUNCTION cache_explain(text, text, text, VARIADIC text[]) IS
 	'what a cached call would do, and why; runs nothing';
+
+-- Looking
+
+CREATE FUNCTION cache_stats(
+	OUT hits bigint,
+	OUT misses bigint,
+	OUT hit_ratio double precision,
+	OUT bypasses bigint,
+	OUT fills bigint,
+	OUT fills_discarded bigint,
+	OUT evictions bigint,
+	OUT expirations bigint,
+	OUT invalidations bigint,
+	OUT errors bigint,
+	OUT entries bigint,
+	OUT memory_used bigint,
+	OUT memory_limit bigint,
+	OUT hit_time_mean_ms double precision,
+	OUT hit_time_p50_ms double precision,
+	OUT hit_time_p95_ms double precision,
+	OUT hit_time_p99_ms double precision,
+	OUT fill_time_mean_ms double precision,
+	OUT fill_time_p50_ms double precision,
+	OUT fill_time_p95_ms double precision,
+	OUT fill_time_p99_ms double precision,
+	OUT time_saved interval,
+	OUT stats_reset timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cache_stats'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_stats() IS
+'counters of the cache, of all databases, since the last reset';
+
+CREATE VIEW cache_stats AS
+	SELECT * FROM cache_stats();
+
+COMMENT ON VIEW cache_stats IS
+'counters of the cache, of all databases, since the last reset';
+
+GRANT SELECT ON cache_stats TO PUBLIC;
+
+-- Keys begin with whatever an application puts there: not for everyone.
+CREATE FUNCTION cache_stats_by_namespace(
+	OUT namespace text,
+	OUT hits bigint,
+	OUT misses bigint,
+	OUT hit_ratio double precision,
+	OUT bypasses bigint,
+	OUT fills bigint,
+	OUT time_saved interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_stats_by_namespace'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
+
+COMMENT ON FUNCTION cache_stats_by_namespace() IS
+'counters by the first segment of the key, of the current database';
+
+CREATE VIEW cache_stats_by_namespace AS
+	SELECT * FROM cache_stats_by_namespace();
+
+COMMENT ON VIEW cache_stats_by_namespace IS
+'counters by the first segment of the key, of the current database';
+COMMENT ON COLUMN cache_stats_by_namespace.namespace IS
+'first segment of the key; "(other)" is what found no room among the first 127, of all databases';
+
+REVOKE ALL ON FUNCTION cache_stats_by_namespace() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_stats_by_namespace() TO pg_read_all_stats;
+GRANT SELECT ON cache_stats_by_namespace TO pg_read_all_stats;
+
+CREATE FUNCTION cache_bypass_reasons(
+	OUT reason text,
+	OUT count bigint,
+	OUT description text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_bypass_reasons'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION cache_bypass_reasons() IS
+'why queries were answered past the cache, and how often';
+
+CREATE VIEW cache_bypass_reasons AS
+	SELECT * FROM cache_bypass_reasons();
+
+COMMENT ON VIEW cache_bypass_reasons IS
+'why queries were answered past the cache, and how often';
+
+GRANT SELECT ON cache_bypass_reasons TO PUBLIC;
+
+-- The function itself shows a caller its own entries only.
+CREATE FUNCTION cache_entries(
+	OUT key text,
+	OUT role name,
+	OUT created timestamptz,
+	OUT expires timestamptz,
+	OUT size bigint,
+	OUT rows bigint,
+	OUT hits bigint,
+	OUT fill_ms double precision,
+	OUT tags text[],
+	OUT kind text,
+	OUT alive boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_entries'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_entries() IS
+'entries of the current database that belong to your roles; with pg_read_all_stats, to any';
+
+CREATE VIEW cache_entries AS
+	SELECT * FROM cache_entries();
+
+COMMENT ON VIEW cache_entries IS
+'entries of the current database that belong to your roles; with pg_read_all_stats, to any';
+COMMENT ON COLUMN cache_entries.size IS
+'bytes, with what the cache adds';
+COMMENT ON COLUMN cache_entries.tags IS
+'what invalidates the entry: its key, prefixes of the key, relations';
+COMMENT ON COLUMN cache_entries.kind IS
+'rows, json, or value';
+COMMENT ON COLUMN cache_entries.alive IS
+'false once invalidated or expired; memory is reclaimed when needed';
+
+GRANT SELECT ON cache_entries TO PUBLIC;
+
+CREATE FUNCTION cache_last_status(
+	OUT status text,
+	OUT reason text,
+	OUT tier text,
+	OUT age interval,
+	OUT ttl_left interval,
+	OUT elapsed_ms double precision,
+	OUT stored boolean)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cache_last_status'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_last_status() IS
+'what became of this session''s last call: hit, miss, or bypass and why';
+
+CREATE FUNCTION cache_stats_reset()
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_stats_reset'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_stats_reset() IS
+'let all counters of the cache start anew';
+
+REVOKE ALL ON FUNCTION cache_stats_reset() FROM PUBLIC;
+
+-- The trigger function is found as a member of the extension, wherever that
+-- has been moved.  Row triggers that a partition got from its parent are left
+-- out.  Arguments are stored as one bytea, each ended by a zero byte.
+CREATE VIEW cache_triggers AS
+	SELECT t.tgrelid::pg_catalog.regclass AS relation,
+		   t.tgname AS trigger_name,
+		   pg_catalog.concat_ws(' OR ',
+								CASE WHEN t.tgtype & 4 <> 0 THEN 'INSERT' END,
+								CASE WHEN t.tgtype & 16 <> 0 THEN 'UPDATE' END,
+								CASE WHEN t.tgtype & 8 <> 0 THEN 'DELETE' END,
+								CASE WHEN t.tgtype & 32 <> 0 THEN 'TRUNCATE' END) AS events,
+		   CASE WHEN t.tgtype & 1 <> 0 THEN 'row' ELSE 'statement' END AS level,
+		   ARRAY(SELECT pg_catalog.convert_from(
+							pg_catalog.substr(t.tgargs, z.before + 2, z.pos - z.before - 1),
+							pg_catalog.getdatabaseencoding())
+				 FROM (SELECT g.pos,
+							  pg_catalog.lag(g.pos, 1, -1) OVER (ORDER BY g.pos) AS before
+					   FROM pg_catalog.generate_series(0, pg_catalog.length(t.tgargs) - 1) AS g(pos)
+					   WHERE pg_catalog.get_byte(t.tgargs, g.pos) = 0) AS z
+				 ORDER BY z.pos) AS templates,
+		   CASE t.tgenabled
+				WHEN 'O' THEN 'origin'
+				WHEN 'R' THEN 'replica'
+				WHEN 'A' THEN 'always'
+				ELSE 'disabled'
+		   END AS enabled
+	FROM pg_catalog.pg_trigger AS t
+		 JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+		 JOIN pg_catalog.pg_depend AS d
+			 ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+			 AND d.objid = p.oid
+			 AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+			 AND d.deptype = 'e'
+		 JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+	WHERE p.proname = 'cache_invalidate_trigger'
+		  AND e.extname = 'cache_ext'
+		  AND t.tgparentid = 0;
+
+COMMENT ON VIEW cache_triggers IS
+'triggers that invalidate, with their templates';
+COMMENT ON COLUMN cache_triggers.enabled IS
+'origin, replica, always, or disabled, as ALTER TABLE sets it (session_replication_role)';
+
+GRANT SELECT ON cache_triggers TO PUBLIC;

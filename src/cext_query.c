@@ -604,7 +604,7 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 		}
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, start);
-		*us = INSTR_TIME_GET_MICROSEC(end);
+		*us = INSTR_TIME_GET_DOUBLE(end) * 1e6;
 		if (cext_active() && cext_enabled && cext_enable_writes)
 			*stored = store_result(call, ident, &tracker, globs, xmax, call->ttl,
 								   *us, &buf, reason);
@@ -667,7 +667,7 @@ count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
-	us = INSTR_TIME_GET_MICROSEC(end);
+	us = INSTR_TIME_GET_DOUBLE(end) * 1e6;
 	cext_last_status.status = status;
 	cext_last_status.reason = reason;
 	cext_last_status.stored = stored;
@@ -681,7 +681,7 @@ count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 				uint64		saved = saved_us > us ? (uint64) (saved_us - us) : 0;
 
 				cext_stats_add(CEXT_STAT_HITS, 1);
-				cext_stats_add(CEXT_STAT_HIT_US, (uint64) us);
+				cext_stats_add(CEXT_STAT_HIT_NS, (uint64) (us * 1000));
 				cext_stats_add(CEXT_STAT_SAVED_US, saved);
 				cext_stats_time(CEXT_HISTOGRAM_HIT, us);
 				cext_stats_ns_add(ns, CEXT_NS_HITS, 1);
@@ -690,7 +690,7 @@ count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 			}
 		case CEXT_STATUS_MISS:
 			cext_stats_add(CEXT_STAT_MISSES, 1);
-			cext_stats_add(CEXT_STAT_FILL_US, (uint64) us);
+			cext_stats_add(CEXT_STAT_FILL_NS, (uint64) (us * 1000));
 			cext_stats_time(CEXT_HISTOGRAM_FILL, us);
 			cext_stats_ns_add(ns, CEXT_NS_MISSES, 1);
 			break;

@@ -21,9 +21,9 @@ typedef enum CextStat
 	CEXT_STAT_EXPIRATIONS,
 	CEXT_STAT_INVALIDATIONS,
 	CEXT_STAT_ERRORS,
-	CEXT_STAT_HIT_US,			/* sums of times, in microseconds */
-	CEXT_STAT_FILL_US,
-	CEXT_STAT_SAVED_US,
+	CEXT_STAT_HIT_NS,			/* sums of times, in nanoseconds */
+	CEXT_STAT_FILL_NS,
+	CEXT_STAT_SAVED_US,			/* and in microseconds */
 	CEXT_STAT_COUNT
 } CextStat;
 

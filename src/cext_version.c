@@ -220,12 +220,10 @@ cext_version_shmem_init(Size budget)
 static CextTag
 system_tag(char kind, Oid dbid, Oid id)
 {
-	uint64		h;
+	uint64		h = DatumGetUInt64(hash_uint32_extended(dbid, (uint8) kind));
 
-	h = DatumGetUInt64(hash_uint32_extended(id, ((uint64) dbid << 8) | (uint8) kind));
-
-	/* slot 0 is the cluster's */
-	return 1 + (CextTag) (h % (SYSTEM_SLOTS - 1));
+	/* relations created together never collide; slot 0 is the cluster's */
+	return 1 + (CextTag) ((h % SYSTEM_SLOTS + id) % (SYSTEM_SLOTS - 1));
 }
 
 static CextTag

@@ -92,16 +92,16 @@ enum
 enum
 {
 	ENTRY_KEY,
-	ENTRY_KIND,
 	ENTRY_ROLE,
 	ENTRY_CREATED,
 	ENTRY_EXPIRES,
-	ENTRY_ALIVE,
 	ENTRY_SIZE,
 	ENTRY_ROWS,
 	ENTRY_HITS,
 	ENTRY_FILL_MS,
 	ENTRY_TAGS,
+	ENTRY_KIND,
+	ENTRY_ALIVE,
 	ENTRY_COLUMNS
 };
 
@@ -140,8 +140,8 @@ static Datum tuple_datum(FunctionCallInfo fcinfo, int ncolumns,
 static Datum microseconds(int64 us);
 static void set_ratio(Datum *value, bool *null, uint64 hits, uint64 misses);
 static void set_times(Datum *values, bool *nulls, const CextStatsBlock *sum,
-					  CextHistogram histogram, CextStat total_us);
-static bool copy_entry(CextEntry *e, EntryCopy *copy);
+					  CextHistogram histogram, CextStat total_ns);
+static bool copy_entry(CextEntry *e, TimestampTz now, EntryCopy *copy);
 static Datum readable_tags(const EntryCopy *copy);
 
 
@@ -187,7 +187,7 @@ set_ratio(Datum *value, bool *null, uint64 hits, uint64 misses)
 /* Four columns: mean, p50, p95 and p99 in ms; null if there are no events. */
 static void
 set_times(Datum *values, bool *nulls, const CextStatsBlock *sum,
-		  CextHistogram histogram, CextStat total_us)
+		  CextHistogram histogram, CextStat total_ns)
 {
 	static const double fractions[] = {0.50, 0.95, 0.99};
 	const uint64 *h = sum->histograms[histogram];
@@ -200,7 +200,7 @@ set_times(Datum *values, bool *nulls, const CextStatsBlock *sum,
 		memset(nulls, true, 4 * sizeof(bool));
 		return;
 	}
-	values[0] = Float8GetDatum(sum->counters[total_us] / 1000.0 / n);
+	values[0] = Float8GetDatum(sum->counters[total_ns] / 1e6 / n);
 	for (int i = 0; i < lengthof(fractions); i++)
 		values[i + 1] = Float8GetDatum(cext_stats_percentile(h, fractions[i]));
 }
@@ -249,9 +249,9 @@ cache_stats(PG_FUNCTION_ARGS)
 	values[STATS_MEMORY_USED] = Int64GetDatum((int64) usage.used);
 	values[STATS_MEMORY_LIMIT] = Int64GetDatum((int64) usage.limit);
 	set_times(&values[STATS_HIT_TIMES], &nulls[STATS_HIT_TIMES], sum,
-			  CEXT_HISTOGRAM_HIT, CEXT_STAT_HIT_US);
+			  CEXT_HISTOGRAM_HIT, CEXT_STAT_HIT_NS);
 	set_times(&values[STATS_FILL_TIMES], &nulls[STATS_FILL_TIMES], sum,
-			  CEXT_HISTOGRAM_FILL, CEXT_STAT_FILL_US);
+			  CEXT_HISTOGRAM_FILL, CEXT_STAT_FILL_NS);
 	values[STATS_TIME_SAVED] = microseconds((int64) sum->counters[CEXT_STAT_SAVED_US]);
 	if (TIMESTAMP_NOT_FINITE(reset))
 		nulls[STATS_RESET] = true;
@@ -344,14 +344,14 @@ cache_stats_reset(PG_FUNCTION_ARGS)
  * database, or no result but a mark.
  */
 static bool
-copy_entry(CextEntry *e, EntryCopy *copy)
+copy_entry(CextEntry *e, TimestampTz now, EntryCopy *copy)
 {
 	if (e->dbid != MyDatabaseId || (e->flags & CEXT_ENTRY_VARIES) != 0)
 		return false;
 
 	copy->roleid = e->roleid;
 	copy->form = e->form;
-	copy->alive = cext_entry_alive(e);
+	copy->alive = e->expires > now && cext_entry_alive(e);
 	copy->created = e->created;
 	copy->expires = e->expires;
 	copy->size = (Size) e->payload_offset + e->payload_size;
@@ -409,6 +409,7 @@ cache_entries(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	CextScan	scan;
 	CextEntry  *e;
+	TimestampTz now = GetCurrentTimestamp();
 	bool		all;
 	MemoryContext row_context;
 	MemoryContext old_context;
@@ -432,26 +433,12 @@ cache_entries(PG_FUNCTION_ARGS)
 		char	   *role;
 
 		MemoryContextReset(row_context);
-		shown = copy_entry(e, &copy);
+		shown = copy_entry(e, now, &copy);
 		cext_store_unpin(e);
 		if (!shown || !(all || has_privs_of_role(GetUserId(), copy.roleid)))
 			continue;
 
 		values[ENTRY_KEY] = PointerGetDatum(cstring_to_text_with_len(copy.key, copy.keylen));
-		switch (copy.form)
-		{
-			case 'r':
-				values[ENTRY_KIND] = CStringGetTextDatum("rows");
-				break;
-			case 'j':
-				values[ENTRY_KIND] = CStringGetTextDatum("json");
-				break;
-			case 'v':
-				values[ENTRY_KIND] = CStringGetTextDatum("value");
-				break;
-			default:
-				elog(ERROR, "unexpected form of cache entry: %d", copy.form);
-		}
 		role = GetUserNameFromId(copy.roleid, true);
 		if (role != NULL)
 			values[ENTRY_ROLE] = DirectFunctionCall1(namein, CStringGetDatum(role));
@@ -459,12 +446,14 @@ cache_entries(PG_FUNCTION_ARGS)
 			nulls[ENTRY_ROLE] = true;
 		values[ENTRY_CREATED] = TimestampTzGetDatum(copy.created);
 		values[ENTRY_EXPIRES] = TimestampTzGetDatum(copy.expires);
-		values[ENTRY_ALIVE] = BoolGetDatum(copy.alive);
 		values[ENTRY_SIZE] = Int64GetDatum((int64) copy.size);
 		values[ENTRY_ROWS] = Int64GetDatum((int64) copy.nrows);
 		values[ENTRY_HITS] = Int64GetDatum((int64) copy.hits);
 		values[ENTRY_FILL_MS] = Float8GetDatum(copy.fill_us / 1000.0);
 		values[ENTRY_TAGS] = readable_tags(&copy);
+		values[ENTRY_KIND] = CStringGetTextDatum(copy.form == 'r' ? "rows" :
+												 copy.form == 'j' ? "json" : "value");
+		values[ENTRY_ALIVE] = BoolGetDatum(copy.alive);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 
