@@ -57,6 +57,7 @@ OBJS = \
 	src/cext_identity.o \
 	src/cext_policy.o \
 	src/cext_analyze.o \
+	src/cext_flight.o \
 	src/cext_query.o \
 	src/cext_read.o \
 	src/cext_value.o \

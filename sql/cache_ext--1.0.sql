@@ -526,6 +526,7 @@ CREATE FUNCTION cache_stats(
 	OUT evictions bigint,
 	OUT expirations bigint,
 	OUT invalidations bigint,
+	OUT coalesced bigint,
 	OUT errors bigint,
 	OUT entries bigint,
 	OUT memory_used bigint,

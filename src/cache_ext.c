@@ -17,6 +17,7 @@
 
 #include "cext_analyze.h"
 #include "cext_ddl.h"
+#include "cext_flight.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_policy.h"
@@ -55,6 +56,7 @@ shmem_request(void)
 		prev_shmem_request();
 	RequestAddinShmemSpace(cext_version_shmem_size(version_budget()));
 	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
+	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
 	RequestNamedLWLockTranche("cache_ext_versions", 2);
 	RequestNamedLWLockTranche("cache_ext_partition", CEXT_PARTITIONS);
@@ -70,6 +72,7 @@ shmem_startup(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	cext_version_shmem_init(version_budget());
 	cext_store_shmem_init(store_budget());
+	cext_flight_shmem_init();
 	cext_stats_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 	cext_shmem_ready = true;

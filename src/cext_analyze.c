@@ -277,8 +277,8 @@ cext_tracker_tags(CextTracker *t, const char *key, int keylen,
  */
 
 /* Does reading this relation speak against storing? */
-CextBypass
-cext_relation_bypass(Oid relid)
+static CextBypass
+relation_bypass(Oid relid)
 {
 	HeapTuple	tup;
 	Form_pg_class rel;
@@ -298,18 +298,24 @@ cext_relation_bypass(Oid relid)
 	return result;
 }
 
-/* A relation is about to be read below the current fill. */
-static void
-note_relation(CextTracker *t, Oid relid)
+/* ... reading those of this plan? */
+CextBypass
+cext_plan_bypass(PlannedStmt *stmt)
 {
-	CextBypass	reason;
+	ListCell   *lc;
 
-	if (list_member_oid(t->rels, relid))
-		return;
-	reason = cext_relation_bypass(relid);
-	if (reason != CEXT_CACHEABLE)
-		cext_tracker_refuse(reason);
-	add_rel(t, relid);
+	foreach(lc, stmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		CextBypass	reason;
+
+		if (rte->rtekind != RTE_RELATION)
+			continue;
+		reason = relation_bypass(rte->relid);
+		if (reason != CEXT_CACHEABLE)
+			return reason;
+	}
+	return CEXT_CACHEABLE;
 }
 
 /*
@@ -343,8 +349,13 @@ executor_start(QueryDesc *queryDesc, int eflags)
 		PlannedStmt *stmt = queryDesc->plannedstmt;
 		ListCell   *lc;
 
+		/*
+		 * The relations to depend on are more than those read: a regclass
+		 * constant is among them.
+		 */
 		foreach(lc, stmt->relationOids)
-			note_relation(current, lfirst_oid(lc));
+			add_rel(current, lfirst_oid(lc));
+		cext_tracker_refuse(cext_plan_bypass(stmt));
 		if (!current->rls_covered && cext_row_security_in_force(stmt))
 			cext_tracker_refuse(CEXT_BYPASS_ROW_SECURITY);
 		if (stmt->commandType != CMD_SELECT || stmt->hasModifyingCTE)
@@ -430,6 +441,25 @@ xact_callback(XactEvent event, void *arg)
  * ----------------------------------------------------------------
  */
 
+/* Error for a parameter beyond the arguments; arg points to their number. */
+static bool
+check_parameters(Node *node, void *arg)
+{
+	int			nargs = *(int *) arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, ParamRef) && ((ParamRef *) node)->number > nargs)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_PARAMETER),
+				 errmsg("there is no argument for parameter $%d",
+						((ParamRef *) node)->number),
+				 errhint_plural("The call passes %d argument after the time to live.",
+								"The call passes %d arguments after the time to live.",
+								nargs, nargs)));
+	return raw_expression_tree_walker(node, check_parameters, arg);
+}
+
 /*
  * Parse and analyze.  *types are the arguments' types, UNKNOWNOID for one to be
  * inferred; on return what they are, for at least as many as the query uses.
@@ -446,26 +476,17 @@ cext_analyze(const char *query, Oid **types, int *ntypes, int nargs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cached query must be exactly one statement"),
-				 errdetail("It has %d statements.", list_length(raw))));
+				 errdetail("It is %d statements.", list_length(raw))));
 	stmt = linitial_node(RawStmt, raw);
 	if (!IsA(stmt->stmt, SelectStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cached query must be a SELECT, VALUES or TABLE statement"),
-				 errdetail("It is a \"%s\" statement.",
+				 errdetail("It is %s.",
 						   GetCommandTagName(CreateCommandTag(stmt->stmt)))));
+	check_parameters(stmt->stmt, &nargs);
 
 	rewritten = pg_analyze_and_rewrite_varparams(stmt, query, types, ntypes, NULL);
-	if (*ntypes > nargs)
-	{
-		for (int i = nargs; i < *ntypes; i++)
-			if (OidIsValid((*types)[i]))
-				ereport(ERROR,
-						(errcode(ERRCODE_UNDEFINED_PARAMETER),
-						 errmsg("there is no argument for parameter $%d", i + 1),
-						 errhint("The call passes %d arguments after the time to live.",
-								 nargs)));
-	}
 	if (list_length(rewritten) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

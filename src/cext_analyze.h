@@ -46,7 +46,7 @@ extern int	cext_tracker_tags(CextTracker *tracker, const char *key, int keylen,
 /* Parse analysis of a caller's query; what is refused is an error. */
 extern Query *cext_analyze(const char *query, Oid **types, int *ntypes,
 						   int nargs);
-extern CextBypass cext_relation_bypass(Oid relid);
+extern CextBypass cext_plan_bypass(PlannedStmt *stmt);
 extern bool cext_row_security_in_force(PlannedStmt *stmt);
 extern CextBypass cext_classify(Query *query, bool *user_functions);
 

@@ -23,6 +23,7 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
 #error "cache_ext needs PostgreSQL 15 or later"
@@ -73,6 +74,21 @@ cext_executor_run(QueryDesc *queryDesc)
 	ExecutorRun(queryDesc, ForwardScanDirection, 0);
 #else
 	ExecutorRun(queryDesc, ForwardScanDirection, 0, true);
+#endif
+}
+
+/* What a backend that waits for another's fill shows in pg_stat_activity. */
+static inline uint32
+cext_wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("CacheExtFill");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
 #endif
 }
 

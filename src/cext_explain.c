@@ -40,19 +40,12 @@ PG_FUNCTION_INFO_V1(cache_explain);
 static CextBypass
 examine_plan(PlannedStmt *plan, List **rels, bool rls_covered)
 {
-	CextBypass	reason = CEXT_CACHEABLE;
+	CextBypass	reason = cext_plan_bypass(plan);
 	ListCell   *lc;
 
 	*rels = NIL;
 	foreach(lc, plan->relationOids)
-	{
-		Oid			relid = lfirst_oid(lc);
-		CextBypass	found = cext_relation_bypass(relid);
-
-		if (reason == CEXT_CACHEABLE)
-			reason = found;
-		*rels = list_append_unique_oid(*rels, relid);
-	}
+		*rels = list_append_unique_oid(*rels, lfirst_oid(lc));
 	if (reason == CEXT_CACHEABLE && !rls_covered && cext_row_security_in_force(plan))
 		reason = CEXT_BYPASS_ROW_SECURITY;
 	return reason;
@@ -195,7 +188,7 @@ cache_explain(PG_FUNCTION_ARGS)
 			cext_identify(&call.args, &ident);
 			state = entry_state(&ident, &e);
 		}
-		usable = cext_find(&ident, call.ttl, &why);
+		usable = cext_find(&ident, call.ttl, &why, NULL);
 		if (usable != NULL)
 			cext_store_unpin(usable);
 		if (usable != NULL && cext_enable_reads)

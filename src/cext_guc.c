@@ -26,6 +26,7 @@ bool		cext_allow_in_recovery = false;
 int			cext_memory = 65536;
 int			cext_max_entry_size = 4096;
 int			cext_default_ttl = 300;
+int			cext_coalesce_timeout = 10000;
 int			cext_volatile_functions = CEXT_VOLATILE_BYPASS;
 char	   *cext_identity_settings = NULL;
 
@@ -169,6 +170,17 @@ cext_guc_define(void)
 							INT_MAX / 1000,
 							PGC_USERSET,
 							GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("cache_ext.coalesce_timeout",
+							"How long to wait for another session that computes the same result.",
+							"Then this session computes it too.  Zero never waits.",
+							&cext_coalesce_timeout,
+							10000,
+							0,
+							INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("cache_ext.volatile_functions",

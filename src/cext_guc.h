@@ -25,6 +25,7 @@ extern bool cext_allow_in_recovery;
 extern int	cext_memory;		/* kilobytes */
 extern int	cext_max_entry_size;	/* kilobytes */
 extern int	cext_default_ttl;	/* seconds */
+extern int	cext_coalesce_timeout;	/* milliseconds */
 extern int	cext_volatile_functions;
 extern char *cext_identity_settings;
 

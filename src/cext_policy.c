@@ -336,7 +336,7 @@ cext_ttl_from_text(Oid schema, const char *text, int len)
 	{
 		errno = 0;
 		ttl = strtod(str, &end);
-		while (isspace((unsigned char) *end))
+		while (end != str && isspace((unsigned char) *end))
 			end++;
 		if (end != str && *end == '\0' && errno == 0)
 			ttl = cext_ttl_from_number(ttl);

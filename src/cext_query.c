@@ -47,6 +47,7 @@
 
 #include "cext_analyze.h"
 #include "cext_compat.h"
+#include "cext_flight.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_query.h"
@@ -165,13 +166,16 @@ usable(CextEntry *e, double ttl, CextBypass *reason)
 
 /*
  * The entry for this identity that answers now, pinned; or NULL, and *reason
- * is set if that is no ordinary miss.
+ * is set if that is no ordinary miss.  *hash, if wanted, is that of the
+ * identity that was looked for in the end.
  */
 CextEntry *
-cext_find(const CextIdent *id, double ttl, CextBypass *reason)
+cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
 {
 	CextEntry  *e;
 
+	if (hash != NULL)
+		*hash = id->hash;
 	if (unlikely(cext_inval_pending()) && cext_inval_pending_key(id->key, id->keylen))
 	{
 		*reason = CEXT_BYPASS_OWN_INVALIDATION;
@@ -185,6 +189,8 @@ cext_find(const CextIdent *id, double ttl, CextBypass *reason)
 		cext_store_unpin(e);
 		cext_tracker_varies();
 		cext_identify_varying(id, &varying);
+		if (hash != NULL)
+			*hash = varying.hash;
 		e = cext_store_lookup(&varying);
 	}
 	if (e == NULL)
@@ -244,6 +250,7 @@ typedef struct Receiver
 	TupleTableSlot *slot;
 
 	/* json */
+	TupleDesc	desc;			/* the query's, blessed */
 	FmgrInfo   *to_jsonb;
 	JsonbParseState *state;
 	MemoryContext json_context;
@@ -277,15 +284,15 @@ static bool
 receive_json(TupleTableSlot *slot, DestReceiver *self)
 {
 	Receiver   *r = (Receiver *) self;
-	TupleDesc	desc = slot->tts_tupleDescriptor;
 	MemoryContext old = MemoryContextSwitchTo(r->row_context);
+	HeapTuple	row;
 	Jsonb	   *json;
 	JsonbValue	value;
 
-	if (desc->tdtypeid == RECORDOID && desc->tdtypmod < 0)
-		assign_record_type_typmod(desc);
-	json = DatumGetJsonbP(FunctionCall1(r->to_jsonb,
-										ExecFetchSlotHeapTupleDatum(slot)));
+	/* not the slot's own row type: that has the names of what it was read from */
+	slot_getallattrs(slot);
+	row = heap_form_tuple(r->desc, slot->tts_values, slot->tts_isnull);
+	json = DatumGetJsonbP(FunctionCall1(r->to_jsonb, HeapTupleGetDatum(row)));
 	MemoryContextSwitchTo(r->json_context);
 	/* the array points into the row until it is serialized */
 	json = (Jsonb *) memcpy(palloc(VARSIZE(json)), json, VARSIZE(json));
@@ -307,7 +314,15 @@ static void
 error_context(void *arg)
 {
 	CextCall   *call = arg;
+	int			position = geterrposition();
 
+	/* a position is one in the inner query */
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(call->args.query);
+	}
 	errcontext("cached query with key \"%.*s\"", call->args.keylen, call->args.key);
 }
 
@@ -353,14 +368,12 @@ bind_arguments(const CextArgs *args, const Oid *types)
 
 /* Check the columns before anything runs. */
 static void
-check_columns(CextCall *call, Query *query, TupleDesc expected)
+check_columns(Query *query, TupleDesc expected)
 {
 	TupleDesc	desc = ExecCleanTypeFromTL(query->targetList);
-	Oid		   *types = palloc((desc->natts + 1) * sizeof(Oid));
 
-	for (int i = 0; i < desc->natts; i++)
-		types[i] = TupleDescAttr(desc, i)->atttypid;
-	cext_check_columns(cext_live_columns(expected), desc->natts, types);
+	cext_check_columns(cext_live_columns(expected), desc->natts,
+					   cext_desc_columns(desc));
 }
 
 /*
@@ -545,7 +558,7 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 				cext_tracker_refuse(found);
 		}
 		if (call->args.form == 'r')
-			check_columns(call, query, expected);
+			check_columns(query, expected);
 
 		/*
 		 * Functions called by functions in a parallel worker would escape the
@@ -582,6 +595,7 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 		else
 		{
 			receiver.pub.receiveSlot = receive_json;
+			receiver.desc = BlessTupleDesc(ExecCleanTypeFromTL(query->targetList));
 			receiver.to_jsonb = row_to_jsonb();
 			receiver.json_context = context;
 			pushJsonbValue(&receiver.state, WJB_BEGIN_ARRAY, NULL);
@@ -658,9 +672,13 @@ list_recovered_prepared(void)
 	SPI_finish();
 }
 
-static void
-count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
-		   double saved_us, instr_time start)
+/*
+ * Note how a call ended: counters, and what cache_last_status() shows.  For a
+ * hit the caller has set the entry's times.
+ */
+void
+cext_count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
+				double saved_us, instr_time start)
 {
 	instr_time	end;
 	double		us;
@@ -690,8 +708,6 @@ count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 			}
 		case CEXT_STATUS_MISS:
 			cext_stats_add(CEXT_STAT_MISSES, 1);
-			cext_stats_add(CEXT_STAT_FILL_NS, (uint64) (us * 1000));
-			cext_stats_time(CEXT_HISTOGRAM_FILL, us);
 			cext_stats_ns_add(ns, CEXT_NS_MISSES, 1);
 			break;
 		case CEXT_STATUS_BYPASS:
@@ -721,19 +737,107 @@ replay(CextEntry *e, TupleDesc expected, Tuplestorestate *tuplestore)
 	return PointerGetDatum(json);
 }
 
+/* Why a computed answer could not be stored, as far as that is known before. */
+static CextBypass
+fill_bypass(void)
+{
+	if (IsolationUsesXactSnapshot())
+		return CEXT_BYPASS_REPEATABLE_READ;
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return CEXT_BYPASS_WRITTEN;
+	return CEXT_CACHEABLE;
+}
+
+/*
+ * Look up; on a miss either claim the fill or wait for who has, and look again.
+ */
+static CextEntry *
+find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *claimed)
+{
+	TimestampTz deadline = 0;
+	uint64		hash;
+	CextEntry  *e;
+
+	while ((e = cext_find(ident, ttl, reason, &hash)) == NULL)
+	{
+		CextFlight	flight;
+
+		if (*reason != CEXT_CACHEABLE || fill_bypass() != CEXT_CACHEABLE ||
+			cext_coalesce_timeout == 0 || !cext_enable_writes)
+			return NULL;
+		if (deadline == 0)
+			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   cext_coalesce_timeout);
+		flight = cext_flight_begin(hash, deadline);
+		if (flight == CEXT_FLIGHT_ALONE)
+			return NULL;
+		if (flight == CEXT_FLIGHT_FILL)
+		{
+			/* the fill before ours may have ended since we looked */
+			*claimed = true;
+			return cext_find(ident, ttl, reason, NULL);
+		}
+	}
+	if (deadline != 0)
+		cext_stats_add(CEXT_STAT_COALESCED, 1);
+	return e;
+}
+
+/* The answer as computed here. */
+static Datum
+compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claimed,
+		TupleDesc expected, Tuplestorestate *tuplestore, instr_time start)
+{
+	CextBypass	reason;
+	CextBypass	fill_reason = why;
+	CextLanding volatile landing = CEXT_LANDED_FAILED;
+	volatile Datum result = (Datum) 0;
+	bool		stored;
+	double		us;
+	uint16		ns;
+
+	/* what keeps from reading need not keep from storing, and the reverse */
+	if (why == CEXT_BYPASS_READS_OFF)
+		fill_reason = CEXT_CACHEABLE;
+	if (fill_reason == CEXT_CACHEABLE)
+		fill_reason = fill_bypass();
+
+	PG_TRY();
+	{
+		result = fill(call, ident, &fill_reason, &stored, &us, expected, tuplestore);
+		landing = stored ? CEXT_LANDED_STORED :
+			fill_reason != CEXT_CACHEABLE ? CEXT_LANDED_NOT_STORED : CEXT_LANDED_FAILED;
+	}
+	PG_FINALLY();
+	{
+		if (claimed)
+			cext_flight_end(landing);
+	}
+	PG_END_TRY();
+
+	ns = cext_active() ?
+		cext_stats_namespace(MyDatabaseId, ident->key, ident->keylen) : 0;
+	reason = why == CEXT_CACHEABLE || fill_reason != CEXT_CACHEABLE ? fill_reason : why;
+	if (reason == CEXT_CACHEABLE)
+	{
+		cext_stats_add(CEXT_STAT_FILL_NS, (uint64) (us * 1000));
+		cext_stats_time(CEXT_HISTOGRAM_FILL, us);
+	}
+	cext_count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
+					reason, stored, ns, 0, start);
+	return result;
+}
+
 /* One call: from the cache, or computed. */
 static Datum
 read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 {
 	CextBypass	reason;
-	CextBypass	fill_reason;
 	CextIdent	ident;
 	CextEntry  *e = NULL;
 	volatile Datum result = (Datum) 0;
 	instr_time	start;
-	bool		stored;
-	double		us;
-	uint16		ns = 0;
+	volatile bool claimed = false;
 
 	INSTR_TIME_SET_CURRENT(start);
 	reason = cext_session_bypass();
@@ -750,7 +854,12 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 			list_recovered_prepared();
 		cext_identify(&call->args, &ident);
 		if (cext_enable_reads)
-			e = cext_find(&ident, call->ttl, &reason);
+		{
+			bool		mine = false;
+
+			e = find_or_claim(&ident, call->ttl, &reason, &mine);
+			claimed = mine;
+		}
 		else
 			reason = CEXT_BYPASS_READS_OFF;
 	}
@@ -758,8 +867,10 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 	if (likely(e != NULL))
 	{
 		double		saved_us = e->fill_us;
+		uint16		ns = e->ns;
 
-		ns = e->ns;
+		if (claimed)
+			cext_flight_end(CEXT_LANDED_STORED);
 		cext_last_status.created = e->created;
 		cext_last_status.expires = Min(e->expires,
 									   e->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
@@ -775,26 +886,11 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 			cext_store_unpin(e);
 		}
 		PG_END_TRY();
-		count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, saved_us, start);
+		cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, saved_us, start);
 		return result;
 	}
 
-	/* what keeps from reading need not keep from storing, and the reverse */
-	fill_reason = reason == CEXT_BYPASS_READS_OFF ? CEXT_CACHEABLE : reason;
-	if (fill_reason == CEXT_CACHEABLE && IsolationUsesXactSnapshot())
-		fill_reason = CEXT_BYPASS_REPEATABLE_READ;
-	if (fill_reason == CEXT_CACHEABLE &&
-		TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		fill_reason = CEXT_BYPASS_WRITTEN;
-
-	result = fill(call, &ident, &fill_reason, &stored, &us, expected, tuplestore);
-	if (cext_active())
-		ns = cext_stats_namespace(MyDatabaseId, ident.key, ident.keylen);
-	if (reason == CEXT_CACHEABLE || fill_reason != CEXT_CACHEABLE)
-		reason = fill_reason;
-	count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
-			   reason, stored, ns, 0, start);
-	return result;
+	return compute(call, &ident, reason, claimed, expected, tuplestore, start);
 }
 
 /* cached_query(), cached_rows(): rows into the caller's tuplestore. */

@@ -9,6 +9,7 @@
 #define CEXT_QUERY_H
 
 #include "fmgr.h"
+#include "portability/instr_time.h"
 #include "utils/tuplestore.h"
 
 #include "cext_identity.h"
@@ -53,8 +54,11 @@ extern Datum cext_read_json(CextCall *call);
 extern void cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call);
 
 /* Find an entry that holds now, pinned, or say why not. */
-extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason);
+extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason,
+							uint64 *hash);
 extern bool cext_entry_alive(CextEntry *entry);
 extern CextBypass cext_session_bypass(void);
+extern void cext_count_call(CextStatus status, CextBypass reason, bool stored,
+							uint16 ns, double saved_us, instr_time start);
 
 #endif							/* CEXT_QUERY_H */

@@ -3,8 +3,8 @@
  * cext_result.c
  *		Rows to bytes and back.
  *
- * A payload of rows is a count of columns, their type OIDs, padding to
- * MAXALIGN, then the rows as minimal tuples, each padded to MAXALIGN.  Nothing
+ * A payload of rows is a count of columns, their types with modifiers, then
+ * the rows as minimal tuples, each part padded to MAXALIGN.  Nothing
  * in a row points elsewhere: TOAST pointers and expanded objects are flattened
  * before it is formed; a composite value never holds either; anonymous
  * records, whose row types are numbered per backend, are not stored at all.
@@ -98,13 +98,24 @@ cext_desc_has_record(TupleDesc desc)
 void
 cext_desc_append(CextBuffer *buf, TupleDesc desc)
 {
-	uint32	   *head = palloc((1 + desc->natts) * sizeof(uint32));
+	uint32		natts = desc->natts;
 
-	head[0] = desc->natts;
+	cext_buffer_append(buf, &natts, sizeof(natts));
+	cext_buffer_append(buf, cext_desc_columns(desc), natts * sizeof(CextColumn));
+}
+
+/* A row type's columns, palloc'd. */
+CextColumn *
+cext_desc_columns(TupleDesc desc)
+{
+	CextColumn *columns = palloc((desc->natts + 1) * sizeof(CextColumn));
+
 	for (int i = 0; i < desc->natts; i++)
-		head[1 + i] = TupleDescAttr(desc, i)->atttypid;
-	cext_buffer_append(buf, head, (1 + desc->natts) * sizeof(uint32));
-	pfree(head);
+	{
+		columns[i].type = TupleDescAttr(desc, i)->atttypid;
+		columns[i].typmod = TupleDescAttr(desc, i)->atttypmod;
+	}
+	return columns;
 }
 
 void
@@ -172,36 +183,44 @@ cext_live_columns(TupleDesc desc)
  * columns, by the rule PostgreSQL has for functions returning record.
  */
 void
-cext_check_columns(TupleDesc expected, int natts, const Oid *types)
+cext_check_columns(TupleDesc expected, int natts, const CextColumn *columns)
 {
 	if (natts != expected->natts)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column list does not fit the cached query"),
 				 natts > expected->natts && expected->natts > 0 ?
-				 errdetail("The query returns %d columns, but the list ends with column %d, \"%s\".",
-						   natts, expected->natts,
-						   NameStr(TupleDescAttr(expected, expected->natts - 1)->attname)) :
+				 errdetail_plural("The query returns %d column, but the list ends with column %d, \"%s\".",
+								  "The query returns %d columns, but the list ends with column %d, \"%s\".",
+								  natts, natts, expected->natts,
+								  NameStr(TupleDescAttr(expected, expected->natts - 1)->attname)) :
 				 natts < expected->natts ?
-				 errdetail("The query returns %d columns, but the list goes on with column %d, \"%s\".",
-						   natts, natts + 1,
-						   NameStr(TupleDescAttr(expected, natts)->attname)) :
-				 errdetail("The query returns %d columns, but the list is empty.", natts)));
+				 errdetail_plural("The query returns %d column, but the list goes on with column %d, \"%s\".",
+								  "The query returns %d columns, but the list goes on with column %d, \"%s\".",
+								  natts, natts, natts + 1,
+								  NameStr(TupleDescAttr(expected, natts)->attname)) :
+				 errdetail_plural("The query returns %d column, but the list is empty.",
+								  "The query returns %d columns, but the list is empty.",
+								  natts, natts)));
 
 	for (int i = 0; i < natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(expected, i);
 
-		if (likely(types[i] == att->atttypid))
+		/* a modifier in the list is a promise that only the same one keeps */
+		if (likely(columns[i].type == att->atttypid) &&
+			(att->atttypmod < 0 || columns[i].typmod == att->atttypmod))
 			continue;
-		if (!IsBinaryCoercible(types[i], att->atttypid))
+		if (!IsBinaryCoercible(columns[i].type, att->atttypid) ||
+			(att->atttypmod >= 0 && columns[i].typmod != att->atttypmod))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of the column list does not fit the cached query",
 							NameStr(att->attname)),
 					 errdetail("The query returns type %s at position %d, but the list says %s.",
-							   format_type_be(types[i]), i + 1,
-							   format_type_be(att->atttypid)),
+							   format_type_with_typemod(columns[i].type, columns[i].typmod),
+							   i + 1,
+							   format_type_with_typemod(att->atttypid, att->atttypmod)),
 					 errhint("Change the column list, or cast the column in the query.")));
 	}
 }
@@ -247,29 +266,13 @@ cext_rows_replay(CextEntry *entry, TupleDesc expected, Tuplestorestate *store)
 	const char *p;
 	TupleTableSlot *slot;
 	TupleDesc	live;
-	Oid			few[16];
-	Oid		   *types = few;
 
 	cext_reader_init(&reader, entry);
 
-	/* the head: count and types, padded */
-	p = cext_reader_get(&reader, sizeof(uint64));
-	memcpy(&natts, p, sizeof(uint32));
-	if (natts + 1 > lengthof(few))
-		types = palloc((natts + 1) * sizeof(Oid));
-	if (natts > 0)
-	{
-		Size		rest = MAXALIGN((1 + natts) * sizeof(uint32)) - sizeof(uint64);
-
-		memcpy(types, p + sizeof(uint32), sizeof(Oid));
-		if (rest > 0)
-		{
-			p = cext_reader_get(&reader, rest);
-			memcpy(types + 1, p, (natts - 1) * sizeof(Oid));
-		}
-	}
+	memcpy(&natts, cext_reader_get(&reader, MAXALIGN(sizeof(natts))), sizeof(natts));
 	live = cext_live_columns(expected);
-	cext_check_columns(live, natts, types);
+	cext_check_columns(live, natts, (const CextColumn *)
+					   cext_reader_get(&reader, MAXALIGN(natts * sizeof(CextColumn))));
 
 	slot = MakeSingleTupleTableSlot(live, &TTSOpsMinimalTuple);
 	for (uint32 i = 0; i < entry->nrows; i++)

@@ -26,6 +26,13 @@ typedef struct CextBuffer
 	uint32		nrows;
 } CextBuffer;
 
+/* What is kept of a column. */
+typedef struct CextColumn
+{
+	Oid			type;
+	int32		typmod;
+} CextColumn;
+
 extern void cext_buffer_init(CextBuffer *buf, Size limit);
 extern void cext_buffer_append(CextBuffer *buf, const void *data, Size len);
 extern void cext_buffer_free(CextBuffer *buf);
@@ -37,7 +44,9 @@ extern MinimalTuple cext_row_flatten(TupleTableSlot *slot, MemoryContext tmp);
 
 /* the caller's columns */
 extern TupleDesc cext_live_columns(TupleDesc desc);
-extern void cext_check_columns(TupleDesc expected, int natts, const Oid *types);
+extern CextColumn *cext_desc_columns(TupleDesc desc);
+extern void cext_check_columns(TupleDesc expected, int natts,
+							   const CextColumn *columns);
 extern void cext_row_put(Tuplestorestate *store, TupleTableSlot *slot,
 						 TupleDesc expected);
 extern void cext_rows_replay(CextEntry *entry, TupleDesc expected,

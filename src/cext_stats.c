@@ -46,6 +46,8 @@
 /* What this backend looked up last, by hash; a power of two. */
 #define RECENT_NAMES	32
 
+#define HISTOGRAM_START_US	0.125
+
 typedef struct CextNamespace
 {
 	Oid			dbid;
@@ -176,6 +178,9 @@ static bool recent_ready;
 /* Sums and differences go over a block as over an array. */
 #define BLOCK_LENGTH	(sizeof(CextStatsBlock) / sizeof(uint64))
 
+StaticAssertDecl(CEXT_HISTOGRAM_BUCKETS % 4 == 0,
+				 "buckets come in whole powers of two");
+
 static void sum_blocks(CextStatsBlock *sum);
 static uint16 shared_namespace(const CextNamespace *ns);
 
@@ -239,8 +244,9 @@ cext_stats_bypass(CextBypass reason)
 }
 
 /*
- * Bucket b counts times from 2^(b/4) us up to 2^((b+1)/4) us: 1 us to 71
- * minutes.  Less goes into the first bucket, more into the last.
+ * Bucket b counts times from 2^(b/4) up to 2^((b+1)/4) times the start, which
+ * is less than any hit takes.  What is below goes into the first bucket, what
+ * is above all of them into the last.
  */
 static int
 bucket_of(double us)
@@ -248,10 +254,11 @@ bucket_of(double us)
 	double		mantissa;
 	int			exponent;
 
+	us /= HISTOGRAM_START_US;
 	/* written so that NaN comes here, too */
 	if (!(us >= 1.0))
 		return 0;
-	if (us >= 4294967296.0)
+	if (us >= ldexp(1.0, CEXT_HISTOGRAM_BUCKETS / 4))
 		return CEXT_HISTOGRAM_BUCKETS - 1;
 
 	/* us = mantissa * 2^exponent, 0.5 <= mantissa < 1; cheaper than log2() */
@@ -260,6 +267,13 @@ bucket_of(double us)
 		(mantissa >= 0.59460355750136054) + /* 2^(-3/4) */
 		(mantissa >= 0.70710678118654752) + /* 2^(-2/4) */
 		(mantissa >= 0.84089641525371454);	/* 2^(-1/4) */
+}
+
+/* Where a bucket begins, in milliseconds. */
+static double
+bucket_ms(double b)
+{
+	return HISTOGRAM_START_US * exp2(b / 4.0) / 1000.0;
 }
 
 /* Count the time of a hit or a fill in its histogram; the sum is not ours. */
@@ -481,13 +495,13 @@ cext_stats_percentile(const uint64 *histogram, double fraction)
 		{
 			double		inside = (rank - (double) below) / (double) histogram[b];
 
-			return exp2((b + Max(inside, 0.0)) / 4.0) / 1000.0;
+			return bucket_ms(b + Max(inside, 0.0));
 		}
 		below += histogram[b];
 	}
 
 	/* not reached with a fraction up to 1 */
-	return exp2(CEXT_HISTOGRAM_BUCKETS / 4.0) / 1000.0;
+	return bucket_ms(CEXT_HISTOGRAM_BUCKETS);
 }
 
 /* A short name that does not change between releases. */

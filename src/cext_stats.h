@@ -20,6 +20,7 @@ typedef enum CextStat
 	CEXT_STAT_EVICTIONS,
 	CEXT_STAT_EXPIRATIONS,
 	CEXT_STAT_INVALIDATIONS,
+	CEXT_STAT_COALESCED,		/* hits after waiting for a fill */
 	CEXT_STAT_ERRORS,
 	CEXT_STAT_HIT_NS,			/* sums of times, in nanoseconds */
 	CEXT_STAT_FILL_NS,
@@ -54,7 +55,7 @@ typedef enum CextBypass
 } CextBypass;
 
 /* Times fall into buckets that grow by 2^(1/4). */
-#define CEXT_HISTOGRAM_BUCKETS	128
+#define CEXT_HISTOGRAM_BUCKETS	160
 
 typedef enum CextHistogram
 {

@@ -341,32 +341,31 @@ get_value(const char *key, int keylen)
 	PendingValue *v;
 	char	   *volatile result;
 	uint16		ns;
+	instr_time	start;
 
+	INSTR_TIME_SET_CURRENT(start);
 	check_key(key, keylen);
 	cext_tracker_refuse(CEXT_BYPASS_VOLATILE);
 	reason = cext_session_bypass();
 	if (reason == CEXT_BYPASS_NOT_PRELOADED)
 		return NULL;
 	cext_identify_value(key, keylen, &id);
+	ns = cext_stats_namespace(MyDatabaseId, key, keylen);
 	v = pending_value(&id);
 	if (v != NULL)
+	{
+		/* its own, not the cache's */
+		cext_count_call(CEXT_STATUS_BYPASS, CEXT_BYPASS_WRITTEN, false, ns, 0, start);
 		return v->bytes == NULL ? NULL :
 			(Jsonb *) memcpy(palloc(v->size), v->bytes, v->size);
-
-	ns = cext_stats_namespace(MyDatabaseId, key, keylen);
+	}
 	if (reason == CEXT_CACHEABLE && !cext_enable_reads)
 		reason = CEXT_BYPASS_READS_OFF;
-	e = reason == CEXT_CACHEABLE ? cext_find(&id, -1, &reason) : NULL;
+	e = reason == CEXT_CACHEABLE ? cext_find(&id, -1, &reason, NULL) : NULL;
 	if (e == NULL)
 	{
-		if (reason == CEXT_CACHEABLE)
-			cext_stats_add(CEXT_STAT_MISSES, 1);
-		else
-			cext_stats_bypass(reason);
-		cext_stats_ns_add(ns, reason == CEXT_CACHEABLE ? CEXT_NS_MISSES : CEXT_NS_BYPASSES, 1);
-		cext_last_status.status = reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS;
-		cext_last_status.reason = reason;
-		cext_last_status.stored = cext_last_status.from_cache = false;
+		cext_count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
+						reason, false, ns, 0, start);
 		return NULL;
 	}
 
@@ -386,13 +385,7 @@ get_value(const char *key, int keylen)
 		cext_store_unpin(e);
 	}
 	PG_END_TRY();
-	cext_stats_add(CEXT_STAT_HITS, 1);
-	cext_stats_ns_add(ns, CEXT_NS_HITS, 1);
-	cext_last_status.status = CEXT_STATUS_HIT;
-	cext_last_status.reason = CEXT_CACHEABLE;
-	cext_last_status.stored = false;
-	cext_last_status.from_cache = true;
-	cext_last_status.elapsed_us = 0;
+	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, 0, start);
 	return (Jsonb *) result;
 }
 
@@ -568,7 +561,7 @@ cache_delete(PG_FUNCTION_ARGS)
 	else
 	{
 		CextBypass	reason = CEXT_CACHEABLE;
-		CextEntry  *e = cext_find(&id, -1, &reason);
+		CextEntry  *e = cext_find(&id, -1, &reason, NULL);
 
 		found = e != NULL;
 		if (e != NULL)
