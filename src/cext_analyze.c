@@ -319,17 +319,15 @@ cext_plan_bypass(PlannedStmt *stmt)
 }
 
 /*
- * The planner says that row-level security matters to a plan also where it
- * does not apply, to a table's owner say.  That depends on the role and the
- * setting row_security, which are in the identity, and on the catalogs.
+ * Do policies restrict what this plan reads?  Where they do not apply, to a
+ * table's owner say, is a matter of the role and the setting row_security,
+ * which are in the identity, and of the catalogs.
  */
 bool
 cext_row_security_in_force(PlannedStmt *stmt)
 {
 	ListCell   *lc;
 
-	if (!stmt->dependsOnRole)
-		return false;
 	foreach(lc, stmt->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);

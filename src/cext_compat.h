@@ -13,6 +13,7 @@
 
 #include "access/transam.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
@@ -55,7 +56,7 @@ cext_guc_variables(int *n)
 static inline bool
 cext_lock_held(const LOCKTAG *tag, LOCKMODE mode)
 {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 170000
 	return LockHeldByMe(tag, mode, true);
 #else
 	LOCKMODE	m;

@@ -415,6 +415,15 @@ xact_callback(XactEvent event, void *arg)
 				cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags);
 			forget();
 			break;
+		case XACT_EVENT_COMMIT:
+
+			/*
+			 * What a rolled back subtransaction left: an empty set, whose
+			 * memory goes away with the transaction.
+			 */
+			if (!published)
+				forget();
+			break;
 		case XACT_EVENT_ABORT:
 			if (handed_over)
 			{
