@@ -11,6 +11,7 @@
 #ifndef CEXT_COMPAT_H
 #define CEXT_COMPAT_H
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -23,7 +24,9 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc_tables.h"
+#include "utils/jsonb.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
@@ -90,6 +93,52 @@ cext_wait_event(void)
 	return event;
 #else
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+static inline PlannedStmt *
+cext_plan_query(Query *query, const char *sql, int options, ParamListInfo params)
+{
+#if PG_VERSION_NUM >= 190000
+	return pg_plan_query(query, sql, options, params, NULL);
+#else
+	return pg_plan_query(query, sql, options, params);
+#endif
+}
+
+/* Building a jsonb: zero the state, push, take the result. */
+#if PG_VERSION_NUM >= 190000
+typedef JsonbInState CextJsonbState;
+#else
+typedef struct CextJsonbState
+{
+	JsonbParseState *parseState;
+	JsonbValue *result;
+} CextJsonbState;
+#endif
+
+static inline void
+cext_push_jsonb(CextJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
+{
+#if PG_VERSION_NUM >= 190000
+	pushJsonbValue(state, token, value);
+#else
+	state->result = pushJsonbValue(&state->parseState, token, value);
+#endif
+}
+
+/* CLUSTER became a form of REPACK. */
+#if PG_VERSION_NUM >= 190000
+#define T_ClusterStmt T_RepackStmt
+#endif
+
+static inline MinimalTuple
+cext_form_minimal_tuple(TupleDesc desc, const Datum *values, const bool *isnull)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(desc, values, isnull, 0);
+#else
+	return heap_form_minimal_tuple(desc, (Datum *) values, (bool *) isnull);
 #endif
 }
 

@@ -167,7 +167,7 @@ cache_explain(PG_FUNCTION_ARGS)
 		cext_args_have_record(&call.args) ? CEXT_BYPASS_RECORD : CEXT_CACHEABLE;
 	if (reason == CEXT_CACHEABLE)
 		reason = found;
-	plan = pg_plan_query(query, call.args.query, 0, NULL);
+	plan = cext_plan_query(query, call.args.query, 0, NULL);
 	found = examine_plan(plan, &rels, call.rls_covered);
 	if (reason == CEXT_CACHEABLE)
 		reason = found;

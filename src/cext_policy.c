@@ -18,9 +18,9 @@
 
 #include <math.h>
 
-#include "access/heapam.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 #include "cext_guc.h"
 #include "cext_pattern.h"
@@ -136,31 +137,33 @@ read_rows(Relation rel, MemoryContext context)
 {
 	List	   *list = NIL;
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+	HeapTuple	tup;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
 		CextPolicy *policy;
 		MemoryContext old;
 
-		slot_getallattrs(slot);
-		if (slot->tts_isnull[COL_NAME] || slot->tts_isnull[COL_TTL])
+		heap_deform_tuple(tup, desc, values, nulls);
+		if (nulls[COL_NAME] || nulls[COL_TTL])
 			continue;
 		old = MemoryContextSwitchTo(context);
 		policy = palloc0(sizeof(CextPolicy));
-		text_to_cstring_buffer(DatumGetTextPP(slot->tts_values[COL_NAME]),
+		text_to_cstring_buffer(DatumGetTextPP(values[COL_NAME]),
 							   policy->name, NAMEDATALEN);
-		if (!slot->tts_isnull[COL_KEY_PATTERN])
-			policy->key_pattern = TextDatumGetCString(slot->tts_values[COL_KEY_PATTERN]);
-		policy->ttl = interval_seconds(DatumGetIntervalP(slot->tts_values[COL_TTL]));
-		policy->rls_covered = !slot->tts_isnull[COL_RLS_COVERED] &&
-			DatumGetBool(slot->tts_values[COL_RLS_COVERED]);
+		if (!nulls[COL_KEY_PATTERN])
+			policy->key_pattern = TextDatumGetCString(values[COL_KEY_PATTERN]);
+		policy->ttl = interval_seconds(DatumGetIntervalP(values[COL_TTL]));
+		policy->rls_covered = !nulls[COL_RLS_COVERED] &&
+			DatumGetBool(values[COL_RLS_COVERED]);
 		list = lappend(list, policy);
 		MemoryContextSwitchTo(old);
 	}
-	ExecDropSingleTupleTableSlot(slot);
-	table_endscan(scan);
+	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	return list;
 }

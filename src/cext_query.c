@@ -252,7 +252,7 @@ typedef struct Receiver
 	/* json */
 	TupleDesc	desc;			/* the query's, blessed */
 	FmgrInfo   *to_jsonb;
-	JsonbParseState *state;
+	CextJsonbState state;
 	MemoryContext json_context;
 } Receiver;
 
@@ -297,7 +297,7 @@ receive_json(TupleTableSlot *slot, DestReceiver *self)
 	/* the array points into the row until it is serialized */
 	json = (Jsonb *) memcpy(palloc(VARSIZE(json)), json, VARSIZE(json));
 	JsonbToJsonbValue(json, &value);
-	pushJsonbValue(&r->state, WJB_ELEM, &value);
+	cext_push_jsonb(&r->state, WJB_ELEM, &value);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(r->row_context);
 	r->buf->nrows++;
@@ -564,7 +564,7 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 		 * Functions called by functions in a parallel worker would escape the
 		 * tracker, so only built-in ones may go there.
 		 */
-		plan = pg_plan_query(query, call->args.query,
+		plan = cext_plan_query(query, call->args.query,
 							 user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
 							 bind_arguments(&call->args, types));
 
@@ -598,7 +598,7 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 			receiver.desc = BlessTupleDesc(ExecCleanTypeFromTL(query->targetList));
 			receiver.to_jsonb = row_to_jsonb();
 			receiver.json_context = context;
-			pushJsonbValue(&receiver.state, WJB_BEGIN_ARRAY, NULL);
+			cext_push_jsonb(&receiver.state, WJB_BEGIN_ARRAY, NULL);
 		}
 
 		/* steps 4 and 5 */
@@ -609,9 +609,10 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 			ExecDropSingleTupleTableSlot(receiver.slot);
 		if (call->args.form == 'j')
 		{
-			Jsonb	   *json = JsonbValueToJsonb(pushJsonbValue(&receiver.state,
-																WJB_END_ARRAY, NULL));
+			Jsonb	   *json;
 
+			cext_push_jsonb(&receiver.state, WJB_END_ARRAY, NULL);
+			json = JsonbValueToJsonb(receiver.state.result);
 			cext_buffer_append(&buf, json, VARSIZE(json));
 			result = PointerGetDatum(memcpy(MemoryContextAlloc(caller, VARSIZE(json)),
 											json, VARSIZE(json)));

@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "cext_compat.h"
 #include "cext_result.h"
 
 /* A buffer in the current memory context. */
@@ -154,7 +155,7 @@ cext_row_flatten(TupleTableSlot *slot, MemoryContext tmp)
 		values[i] = PointerGetDatum(detoast_external_attr((struct varlena *)
 														  DatumGetPointer(values[i])));
 	}
-	result = heap_form_minimal_tuple(desc, values, slot->tts_isnull);
+	result = cext_form_minimal_tuple(desc, values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);
 	return result;
 }
