@@ -95,6 +95,8 @@ static const Oid session_functions[] = {
 	F_SCHEMA_TO_XML,
 	F_SCHEMA_TO_XMLSCHEMA,
 	F_SCHEMA_TO_XML_AND_XMLSCHEMA,
+	F_AGE_XID,
+	F_MXID_AGE,
 };
 
 
@@ -149,18 +151,18 @@ add_tag(CextTracker *t, CextTag tag)
 }
 
 /*
- * Stop.  With merge, what was learned is true of the outer fill as well; that
- * of a failed one is not wanted.
+ * Stop.  What was learned is true of the outer fill as well, even if this one
+ * failed: a function may have caught the error.
  */
 void
-cext_tracker_pop(CextTracker *tracker, bool merge)
+cext_tracker_pop(CextTracker *tracker)
 {
 	CextTracker *outer = tracker->parent;
 	ListCell   *lc;
 
 	/* an inner one that an error skipped goes too */
 	current = outer;
-	if (outer == NULL || !merge)
+	if (outer == NULL)
 		return;
 	foreach(lc, tracker->rels)
 		add_rel(outer, lfirst_oid(lc));
@@ -374,6 +376,24 @@ is_session_function(Oid funcid)
 	return false;
 }
 
+/*
+ * STABLE built-in functions that look into the catalogs or the statistics by
+ * themselves.  They have names of these forms.
+ */
+static bool
+is_catalog_function(Oid funcid)
+{
+	char	   *name;
+
+	if (funcid == F_PG_TYPEOF || funcid == F_PG_COLUMN_SIZE ||
+		funcid == F_PG_COLUMN_COMPRESSION ||
+		func_volatile(funcid) != PROVOLATILE_STABLE)
+		return false;
+	name = get_func_name(funcid);
+	return name != NULL &&
+		(strncmp(name, "pg_", 3) == 0 || strncmp(name, "to_reg", 6) == 0);
+}
+
 /* A function is about to be executed. */
 static void
 note_function(Oid funcid)
@@ -390,13 +410,8 @@ note_function(Oid funcid)
 			session_function_called = true;
 			cext_tracker_refuse(CEXT_BYPASS_SESSION_FUNCTION);
 		}
-		else if (current != NULL)
-		{
-			char	   *name = get_func_name(funcid);
-
-			if (name != NULL && strncmp(name, "pg_stat_", 8) == 0)
-				cext_tracker_refuse(CEXT_BYPASS_CATALOG);
-		}
+		else if (current != NULL && is_catalog_function(funcid))
+			cext_tracker_refuse(CEXT_BYPASS_CATALOG);
 	}
 	else if (current != NULL)
 	{
@@ -546,6 +561,9 @@ classify_function(Oid funcid, void *arg)
 		c->user_functions = true;
 	if (is_session_function(funcid))
 		c->reason = CEXT_BYPASS_SESSION_FUNCTION;
+	else if (c->reason == CEXT_CACHEABLE && funcid < FirstNormalObjectId &&
+			 is_catalog_function(funcid))
+		c->reason = CEXT_BYPASS_CATALOG;
 	else if (c->reason == CEXT_CACHEABLE &&
 			 cext_volatile_functions == CEXT_VOLATILE_BYPASS &&
 			 func_volatile(funcid) == PROVOLATILE_VOLATILE &&

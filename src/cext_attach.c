@@ -183,7 +183,7 @@ cache_attach(PG_FUNCTION_ARGS)
 						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						 errmsg("cache key template must not be null")));
 			source = TextDatumGetCString(templates[i]);
-			cext_template_check(source, rel);
+			cext_template_check(source, rel, get_func_namespace(fcinfo->flinfo->fn_oid));
 			appendStringInfo(&args, "%s%s", i > 0 ? ", " : "", quote_literal_cstr(source));
 		}
 	}

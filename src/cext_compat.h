@@ -142,15 +142,14 @@ cext_form_minimal_tuple(TupleDesc desc, const Datum *values, const bool *isnull)
 #endif
 }
 
-/* May the current user execute this function? */
 static inline bool
-cext_may_execute(Oid funcid)
+cext_may_execute(Oid funcid, Oid roleid)
 {
 #if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ProcedureRelationId, funcid, GetUserId(),
+	return object_aclcheck(ProcedureRelationId, funcid, roleid,
 						   ACL_EXECUTE) == ACLCHECK_OK;
 #else
-	return pg_proc_aclcheck(funcid, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

@@ -185,7 +185,6 @@ statement_scope(Node *stmt)
 		case T_ReindexStmt:
 		case T_IndexStmt:
 		case T_CommentStmt:
-		case T_SecLabelStmt:
 		case T_CreateStatsStmt:
 		case T_AlterStatsStmt:
 		case T_CreateTrigStmt:
@@ -208,7 +207,6 @@ statement_scope(Node *stmt)
 		case T_CreateTableAsStmt:
 		case T_CreateSeqStmt:
 		case T_AlterSeqStmt:
-		case T_ViewStmt:
 		case T_TruncateStmt:
 		case T_CreateSchemaStmt:
 			/* the script's statements come one by one */
@@ -217,6 +215,7 @@ statement_scope(Node *stmt)
 
 		case T_AlterTableStmt:
 		case T_RefreshMatViewStmt:
+		case T_ViewStmt:
 			return SCOPE_RELATIONS;
 		case T_RenameStmt:
 			switch (((RenameStmt *) stmt)->renameType)
@@ -307,6 +306,8 @@ invalidate_scope(Node *stmt, Scope scope)
 			}
 			else if (IsA(stmt, RefreshMatViewStmt))
 				invalidate_named(((RefreshMatViewStmt *) stmt)->relation);
+			else if (IsA(stmt, ViewStmt))
+				invalidate_named(((ViewStmt *) stmt)->view);
 			else if (IsA(stmt, RenameStmt))
 				invalidate_named(((RenameStmt *) stmt)->relation);
 			else if (IsA(stmt, AlterObjectSchemaStmt))
@@ -324,15 +325,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	Scope		scope = cext_active() ? statement_scope(stmt) : SCOPE_NONE;
 
 	if (scope != SCOPE_NONE)
-	{
-		/* the statement may be executed again: it must not change under us */
-		if (readOnlyTree)
-		{
-			pstmt = copyObject(pstmt);
-			readOnlyTree = false;
-		}
 		invalidate_scope(stmt, scope);
-	}
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
 							 queryEnv, dest, qc);

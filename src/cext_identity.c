@@ -39,7 +39,7 @@
 #include "cext_identity.h"
 
 #define MAX_PLAIN_ARGS	512
-#define MAX_PATH		64
+#define FEW_SCHEMAS		16
 #define SEEDS			128		/* power of two */
 
 /*
@@ -76,7 +76,7 @@ static const char *const setting_names[] = {
 static struct config_generic *setting_records[NSETTINGS];
 static char *setting_strings[NSETTINGS];
 static int64 setting_numbers[NSETTINGS];
-static Oid	path[MAX_PATH];
+static Oid *path;
 static int	path_len = -1;
 static Oid	session_user_id;
 static uint64 identity_generation;
@@ -236,7 +236,8 @@ static void
 check_settings(void)
 {
 	bool		changed = false;
-	Oid			now_path[MAX_PATH];
+	Oid			few[FEW_SCHEMAS];
+	Oid		   *now_path = few;
 	int			now_len;
 	Digest		d;
 
@@ -256,15 +257,20 @@ check_settings(void)
 		changed |= update_string(&setting_strings[i], string);
 	}
 
-	now_len = fetch_search_path_array(now_path, MAX_PATH);
-	if (now_len > MAX_PATH)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("search path is too long for a cached query"),
-				 errdetail("It may have at most %d schemas.", MAX_PATH)));
+	now_len = fetch_search_path_array(now_path, FEW_SCHEMAS);
+	if (now_len > FEW_SCHEMAS)
+	{
+		now_path = palloc(now_len * sizeof(Oid));
+		now_len = fetch_search_path_array(now_path, now_len);
+	}
 	if (now_len != path_len || memcmp(now_path, path, now_len * sizeof(Oid)) != 0)
 	{
-		memcpy(path, now_path, now_len * sizeof(Oid));
+		Oid		   *copy = MemoryContextAlloc(TopMemoryContext, (now_len + 1) * sizeof(Oid));
+
+		memcpy(copy, now_path, now_len * sizeof(Oid));
+		if (path != NULL)
+			pfree(path);
+		path = copy;
 		path_len = now_len;
 		changed = true;
 	}

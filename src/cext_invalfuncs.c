@@ -13,18 +13,16 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
 #include "cext_query.h"
+#include "cext_relation.h"
 #include "cext_store.h"
 
 PG_FUNCTION_INFO_V1(cache_invalidate);
@@ -83,8 +81,6 @@ check_pattern(FunctionCallInfo fcinfo, text *pattern)
 {
 	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 	int			len = VARSIZE_ANY_EXHDR(pattern);
-	oidvector  *noargs;
-	Oid			clear;
 
 	if (len < 1 || len > MAX_PATTERN)
 		ereport(ERROR,
@@ -93,12 +89,7 @@ check_pattern(FunctionCallInfo fcinfo, text *pattern)
 				 errdetail("It has %d.", len)));
 	if (cext_pattern_has_literal_start(VARDATA_ANY(pattern), len))
 		return;
-	noargs = buildoidvector(NULL, 0);
-	clear = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-							CStringGetDatum("cache_clear"),
-							PointerGetDatum(noargs),
-							ObjectIdGetDatum(schema));
-	if (!OidIsValid(clear) || !cext_may_execute(clear))
+	if (!cext_may_clear(schema, GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for a pattern that can match every key"),

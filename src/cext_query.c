@@ -10,8 +10,9 @@
  *
  *	1. stamp = clock, and where the glob log is resolved to
  *	2. AcceptInvalidationMessages
- *	3. analyze, plan: takes the locks
- *	4. a new snapshot, taken after the stamp: what cext_version.c rests on
+ *	3. analyze, plan: takes the locks.  Under a snapshot taken after the stamp,
+ *	   since folding constants can run functions that read
+ *	4. a new snapshot, now that the locks are held
  *	5. execute; rows go to the caller and to the payload
  *	6. store, unless something was learned against it, the transaction has
  *	   written, or one of the tags has moved since the stamp
@@ -518,7 +519,6 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 	instr_time	start;
 	instr_time	end;
 	Datum		result = (Datum) 0;
-	volatile bool done = false;
 
 	*stored = false;
 	INSTR_TIME_SET_CURRENT(start);
@@ -550,6 +550,12 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 			types = palloc(ntypes * sizeof(Oid));
 			memcpy(types, call->args.types, ntypes * sizeof(Oid));
 		}
+
+		/*
+		 * Folding constants can run functions that read tables, so planning
+		 * needs a snapshot later than the stamp too.
+		 */
+		PushActiveSnapshot(GetTransactionSnapshot());
 		query = cext_analyze(call->args.query, &types, &ntypes, call->args.nargs);
 		{
 			CextBypass	found = cext_classify(query, &user_functions);
@@ -567,6 +573,7 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 		plan = cext_plan_query(query, call->args.query,
 							 user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
 							 bind_arguments(&call->args, types));
+		PopActiveSnapshot();
 
 		cext_buffer_init(&buf, (Size) cext_max_entry_size * 1024);
 		memset(&receiver, 0, sizeof(receiver));
@@ -625,11 +632,10 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 								   *us, &buf, reason);
 		else
 			*reason = tracker.reason;
-		done = true;
 	}
 	PG_FINALLY();
 	{
-		cext_tracker_pop(&tracker, done);
+		cext_tracker_pop(&tracker);
 	}
 	PG_END_TRY();
 
@@ -646,15 +652,18 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
  */
 
 /*
- * List the transactions prepared before the server's start.  SPI because there
- * is no other way to ask; once in the life of the shared memory.
+ * Before the first use of the cache after the server's start, or after
+ * recovery: list the transactions that were prepared before.  SPI because
+ * there is no other way to ask.
  */
-static void
-list_recovered_prepared(void)
+void
+cext_note_recovered_prepared(void)
 {
 	TransactionId *xids;
 	int			n;
 
+	if (likely(!cext_prepared_recovery_pending()) || RecoveryInProgress())
+		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT p.transaction FROM pg_catalog.pg_prepared_xact() p",
@@ -851,8 +860,7 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 		reason = CEXT_BYPASS_RECORD;
 	if (reason == CEXT_CACHEABLE)
 	{
-		if (unlikely(cext_prepared_recovery_pending()))
-			list_recovered_prepared();
+		cext_note_recovered_prepared();
 		cext_identify(&call->args, &ident);
 		if (cext_enable_reads)
 		{

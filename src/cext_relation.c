@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cext_compat.h"
 #include "cext_relation.h"
 
 /* Anything an inheritance link can point up from? */
@@ -104,4 +105,19 @@ cext_relation_namesakes(const char *relname)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return result;
+}
+
+/*
+ * May this role touch every key?  That is the privilege to execute
+ * cache_clear() of the extension in this schema.
+ */
+bool
+cext_may_clear(Oid schema, Oid roleid)
+{
+	Oid			clear = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+										CStringGetDatum("cache_clear"),
+										PointerGetDatum(buildoidvector(NULL, 0)),
+										ObjectIdGetDatum(schema));
+
+	return OidIsValid(clear) && cext_may_execute(clear, roleid);
 }

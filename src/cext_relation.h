@@ -13,4 +13,6 @@
 extern List *cext_relation_ancestors(Oid relid);
 extern List *cext_relation_namesakes(const char *relname);
 
+extern bool cext_may_clear(Oid schema, Oid roleid);
+
 #endif							/* CEXT_RELATION_H */

@@ -35,6 +35,7 @@
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
+#include "cext_relation.h"
 #include "cext_trigger.h"
 
 PG_FUNCTION_INFO_V1(cache_invalidate_trigger);
@@ -58,6 +59,7 @@ typedef struct Template
 typedef struct Compiled
 {
 	Oid			trigger;
+	bool		table_done;		/* without templates: once is enough */
 	int			ntemplates;
 	Template   *templates;
 } Compiled;
@@ -77,9 +79,13 @@ invalid_template(const char *source, const char *detail)
 			 errdetail_internal("%s", detail)));
 }
 
-/* Compile a template; the result is palloc'd. */
+/*
+ * Compile a template; the result is palloc'd.  As in cache_invalidate(), one
+ * that may match every key needs the privilege of cache_clear(): the table
+ * owner's, since the trigger is the owner's doing.
+ */
 static void
-compile_template(const char *source, Relation rel, Template *t)
+compile_template(const char *source, Relation rel, Oid schema, Template *t)
 {
 	StringInfoData literal;
 	const char *p = source;
@@ -89,6 +95,13 @@ compile_template(const char *source, Relation rel, Template *t)
 	t->segments = palloc0((strlen(source) + 1) * sizeof(Segment));
 	if (*source == '\0')
 		invalid_template(source, _("It is empty."));
+	if (!cext_pattern_has_literal_start(source, strlen(source)) &&
+		!cext_may_clear(schema, rel->rd_rel->relowner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for cache key template \"%s\"", source),
+				 errdetail("A template that starts with a wildcard needs the privilege of the table's owner to execute cache_clear()."),
+				 errhint("Start the template with a literal character.")));
 	initStringInfo(&literal);
 
 	for (;;)
@@ -158,11 +171,11 @@ compile_template(const char *source, Relation rel, Template *t)
 }
 
 void
-cext_template_check(const char *source, Relation rel)
+cext_template_check(const char *source, Relation rel, Oid schema)
 {
 	Template	t;
 
-	compile_template(source, rel, &t);
+	compile_template(source, rel, schema, &t);
 }
 
 /* The trigger's templates, compiled in the memory of its FmgrInfo. */
@@ -182,7 +195,8 @@ get_compiled(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	c->ntemplates = trigger->tgnargs;
 	c->templates = palloc0((trigger->tgnargs + 1) * sizeof(Template));
 	for (int i = 0; i < trigger->tgnargs; i++)
-		compile_template(trigger->tgargs[i], trigdata->tg_relation, &c->templates[i]);
+		compile_template(trigger->tgargs[i], trigdata->tg_relation,
+						 get_func_namespace(fcinfo->flinfo->fn_oid), &c->templates[i]);
 	fcinfo->flinfo->fn_extra = c;
 	MemoryContextSwitchTo(old);
 	return c;
@@ -320,10 +334,15 @@ cache_invalidate_trigger(PG_FUNCTION_ARGS)
 
 	if (trigdata->tg_trigger->tgnargs == 0)
 	{
+		Compiled   *c = get_compiled(fcinfo, trigdata);
+
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 			cext_inval_relation_tree(RelationGetRelid(trigdata->tg_relation));
-		else
+		else if (!c->table_done)
+		{
 			cext_inval_relation(RelationGetRelid(trigdata->tg_relation));
+			c->table_done = true;
+		}
 		return PointerGetDatum(NULL);
 	}
 

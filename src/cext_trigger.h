@@ -10,7 +10,7 @@
 
 #include "utils/rel.h"
 
-/* Error unless every {column} of the template is one of the relation's. */
-extern void cext_template_check(const char *source, Relation rel);
+/* Error unless the relation can have a trigger with this template. */
+extern void cext_template_check(const char *source, Relation rel, Oid schema);
 
 #endif							/* CEXT_TRIGGER_H */

@@ -406,6 +406,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 		cext_stats_bypass(CEXT_BYPASS_TOO_LARGE);
 		value = NULL;
 	}
+	cext_note_recovered_prepared();
 	cext_identify_value(key, keylen, &id);
 	cext_inval_add(cext_tag_value(id.hash));
 	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);

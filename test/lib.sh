@@ -194,13 +194,14 @@ make_workdir()
 	fi
 }
 
-# Run a command as the user that owns $WORK, from there.
+# Run a command as the user that owns $WORK, from there.  Sockets and temporary
+# files go there, too, or a test that is killed would leave them behind.
 as_user()
 {
 	if am_root; then
-		(cd "$WORK" && exec runuser -u "$RUN_AS" -- env HOME="$WORK" "$@")
+		(cd "$WORK" && exec runuser -u "$RUN_AS" -- env HOME="$WORK" TMPDIR="$WORK" "$@")
 	else
-		(cd "$WORK" && exec "$@")
+		(cd "$WORK" && exec env TMPDIR="$WORK" "$@")
 	fi
 }
 
