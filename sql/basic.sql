@@ -46,14 +46,25 @@ SELECT cached_json('course:none', 'SELECT * FROM courses WHERE id > 100', 60);
 SELECT status();
 
 -- every form of a read
-SELECT probe('form', 'SELECT 1 AS a');
-SELECT probe('form', 'WITH w AS (SELECT 2 AS a) SELECT * FROM w');
-SELECT probe('form', 'VALUES (3), (4)');
-SELECT probe('form', 'TABLE courses');
-SELECT probe('form', '(SELECT 1 AS a) UNION ALL (SELECT 2) ORDER BY a DESC');
-SELECT probe('form', 'SELECT 1 AS a;');
-SELECT probe('form', '/* a comment */ SELECT 1 AS a -- and another');
-SELECT probe('form', 'WITH RECURSIVE w AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM w WHERE a < 3) SELECT * FROM w');
+SELECT * FROM probe('form', 'SELECT 1 AS a');
+SELECT * FROM probe('form', 'WITH w AS (SELECT 2 AS a) SELECT * FROM w');
+SELECT * FROM probe('form', 'VALUES (3), (4)');
+SELECT jsonb_array_length(result), status FROM probe('form', 'TABLE courses');
+SELECT * FROM probe('form', '(SELECT 1 AS a) UNION ALL (SELECT 2) ORDER BY a DESC');
+SELECT * FROM probe('form', 'SELECT 1 AS a;');
+SELECT * FROM probe('form', '/* a comment */ SELECT 1 AS a -- and another');
+SELECT * FROM probe('form', 'WITH RECURSIVE w AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM w WHERE a < 3) SELECT * FROM w');
+
+-- documents have the query's names, whatever the plan
+SELECT * FROM probe('name', 'SELECT id AS x, title AS y, price AS z FROM courses WHERE id = 2');
+SELECT * FROM probe('name', 'SELECT column1 AS z FROM (VALUES (1), (3)) v');
+SELECT * FROM probe('name', 'SELECT a AS b FROM generate_series(1, 2) a');
+SELECT * FROM probe('name', 'SELECT a AS b FROM (SELECT x + 0 AS a FROM unnest(ARRAY[1, 2]) x LIMIT 5) s');
+SELECT * FROM probe('name', 'WITH w AS MATERIALIZED (SELECT id AS q FROM courses WHERE id = 2) SELECT q AS r FROM w');
+SELECT * FROM probe('name', 'SELECT count(*) FROM courses');
+SELECT * FROM probe('name', 'SELECT 1 AS a, 2 AS a, 3 AS "B c"');
+SELECT * FROM probe('name', 'SELECT 1, ''two''');
+SELECT * FROM probe('name', 'SELECT FROM courses LIMIT 2');
 
 --
 -- Time to live
@@ -254,6 +265,7 @@ SELECT cached_json('e', 'SELECT $1::integer', 60);
 SELECT cached_json('e', 'SELECT $1::integer + $2', 60, 1);
 \echo :SQLSTATE
 SELECT err($$SELECT cached_json('e', 'SELECT $3::integer', 60, 1, 2)$$);
+SELECT err($$SELECT cached_json('e', 'SELECT $2::integer', 60)$$);
 SELECT err($$SELECT cached_json('e', 'SELECT $0', 60)$$);
 SELECT err($$SELECT cached_json('e', 'SELECT $99999999', 60)$$);
 
@@ -273,6 +285,7 @@ SELECT cached_json('e', 'SELEC 1', 60);
 SELECT cached_json('e', 'SELECT $1::integer', 60, 'x');
 \echo :SQLSTATE
 SELECT cached_json('e%s%n', 'SELECT 1 / 0', 60);
+\echo :SQLSTATE
 SELECT entries('e%');
 
 -- and after all of these the cache works on
@@ -290,7 +303,7 @@ BEGIN;
 SELECT cached_json('e4', 'SELECT 4 AS four', 60);
 SELECT 1 / 0;
 ROLLBACK;
-SELECT probe('e4', 'SELECT 4 AS four');
+SELECT * FROM probe('e4', 'SELECT 4 AS four');
 
 DROP FUNCTION ttl_of(text);
 DROP TABLE courses;

@@ -14,6 +14,10 @@
  * What a waiter has locked for its transaction may block the filler; that, like
  * any wait here, ends at cache_ext.coalesce_timeout.
  *
+ * A filler whose stamp an invalidation of its key has overtaken computes for
+ * itself alone.  It is not worth waiting for: the next one that comes, or whose
+ * nap ends, takes the claim over, and the others wait for that one.
+ *
  * A result that turns out not to be cacheable leaves its hash as "not worth
  * waiting for", so that its callers neither queue up behind each other now nor
  * wait the next time.
@@ -34,21 +38,37 @@
 
 #include "cext_compat.h"
 #include "cext_flight.h"
+#include "cext_version.h"
 
 #define CLAIMS		1024		/* power of two */
 #define MAX_HELD	16			/* nested fills of one backend */
 
+/*
+ * "hash" goes from 0 to an identity and back.  "owner" is who may bring it back,
+ * a number that no other claim ever has; taking over replaces it.
+ */
 typedef struct Claim
 {
 	pg_atomic_uint64 hash;		/* 0: free */
+	pg_atomic_uint64 owner;
+	pg_atomic_uint64 stamp;		/* the owner's, or STAMP_UNKNOWN */
 	pg_atomic_uint64 futile;	/* not worth waiting for */
 	ConditionVariable cv;
 } Claim;
 
+typedef struct Held
+{
+	Claim	   *claim;
+	uint64		owner;
+} Held;
+
+#define STAMP_UNKNOWN	PG_UINT64_MAX
+#define NAP_MS			100		/* between looks at the filler's stamp */
+
 static Claim *claims;
 
 /* claims of this backend, innermost last */
-static Claim *held[MAX_HELD];
+static Held held[MAX_HELD];
 static int	nheld;
 
 Size
@@ -68,32 +88,80 @@ cext_flight_shmem_init(void)
 		for (int i = 0; i < CLAIMS; i++)
 		{
 			pg_atomic_init_u64(&claims[i].hash, 0);
+			pg_atomic_init_u64(&claims[i].owner, 0);
+			pg_atomic_init_u64(&claims[i].stamp, STAMP_UNKNOWN);
 			pg_atomic_init_u64(&claims[i].futile, 0);
 			ConditionVariableInit(&claims[i].cv);
 		}
 	}
 }
 
-static void
-give_back(Claim *claim)
+/* A number that no other claim has. */
+static uint64
+new_owner(void)
 {
-	pg_atomic_write_u64(&claim->hash, 0);
-	ConditionVariableBroadcast(&claim->cv);
+	static uint32 count = 0;
+
+	return ((uint64) (cext_proc_number() + 1) << 32) | ++count;
+}
+
+/* Give the innermost claim back, unless it was taken over. */
+static void
+give_back(void)
+{
+	Held	   *h = &held[--nheld];
+	uint64		expected = h->owner;
+
+	if (!pg_atomic_compare_exchange_u64(&h->claim->owner, &expected, 0))
+		return;
+	pg_atomic_write_u64(&h->claim->stamp, STAMP_UNKNOWN);
+	pg_write_barrier();
+	pg_atomic_write_u64(&h->claim->hash, 0);
+	ConditionVariableBroadcast(&h->claim->cv);
 }
 
 static void
 give_back_all(int code, Datum arg)
 {
 	while (nheld > 0)
-		give_back(held[--nheld]);
+		give_back();
+}
+
+static void
+hold(Claim *claim, uint64 owner)
+{
+	held[nheld].claim = claim;
+	held[nheld].owner = owner;
+	nheld++;
+}
+
+/* Will the filler's result be dead?  Then the claim is ours. */
+static bool
+take_over(Claim *claim, const CextTag *tags, int ntags)
+{
+	uint64		owner = pg_atomic_read_u64(&claim->owner);
+	uint64		stamp;
+	uint64		mine;
+
+	pg_read_barrier();
+	stamp = pg_atomic_read_u64(&claim->stamp);
+	if (owner == 0 || stamp == STAMP_UNKNOWN ||
+		!cext_version_surely_dead(stamp, tags, ntags))
+		return false;
+	mine = new_owner();
+	if (!pg_atomic_compare_exchange_u64(&claim->owner, &owner, mine))
+		return false;
+	pg_atomic_write_u64(&claim->stamp, STAMP_UNKNOWN);
+	hold(claim, mine);
+	return true;
 }
 
 /*
  * Before computing what was not found: claim it, or wait until whoever did has
- * finished.  Cancellable.
+ * finished.  The tags are those of the key.  Cancellable.
  */
 CextFlight
-cext_flight_begin(uint64 hash, TimestampTz deadline)
+cext_flight_begin(uint64 hash, const CextTag *tags, int ntags, TimestampTz deadline)
 {
 	Claim	   *claim;
 	uint64		expected = 0;
@@ -111,11 +179,17 @@ cext_flight_begin(uint64 hash, TimestampTz deadline)
 
 	if (pg_atomic_compare_exchange_u64(&claim->hash, &expected, hash))
 	{
-		held[nheld++] = claim;
+		uint64		mine = new_owner();
+
+		/* nobody takes over what has no stamp yet */
+		pg_atomic_write_u64(&claim->owner, mine);
+		hold(claim, mine);
 		return CEXT_FLIGHT_FILL;
 	}
 	if (expected != hash || nheld > 0)
 		return CEXT_FLIGHT_ALONE;
+	if (take_over(claim, tags, ntags))
+		return CEXT_FLIGHT_FILL;
 
 	ConditionVariablePrepareToSleep(&claim->cv);
 	while (pg_atomic_read_u64(&claim->hash) == hash)
@@ -127,23 +201,51 @@ cext_flight_begin(uint64 hash, TimestampTz deadline)
 			ConditionVariableCancelSleep();
 			return CEXT_FLIGHT_ALONE;
 		}
-		ConditionVariableTimedSleep(&claim->cv, left, cext_wait_event());
+		if (ConditionVariableTimedSleep(&claim->cv, Min(left, NAP_MS), cext_wait_event()) &&
+			take_over(claim, tags, ntags))
+		{
+			ConditionVariableCancelSleep();
+			return CEXT_FLIGHT_FILL;
+		}
 	}
 	ConditionVariableCancelSleep();
 	return pg_atomic_read_u64(&claim->futile) == hash ?
 		CEXT_FLIGHT_ALONE : CEXT_FLIGHT_RETRY;
 }
 
+/* A result that nobody waited for has been stored: from now on, wait. */
+void
+cext_flight_worthwhile(uint64 hash)
+{
+	Claim	   *claim;
+
+	hash = hash == 0 ? 1 : hash;
+	claim = &claims[hash % CLAIMS];
+	if (pg_atomic_read_u64(&claim->futile) == hash)
+		pg_atomic_write_u64(&claim->futile, 0);
+}
+
+/* The innermost claimed fill has read its stamp. */
+void
+cext_flight_stamp(uint64 stamp)
+{
+	Held	   *h = &held[nheld - 1];
+
+	Assert(nheld > 0);
+	if (pg_atomic_read_u64(&h->claim->owner) == h->owner)
+		pg_atomic_write_u64(&h->claim->stamp, stamp);
+}
+
 /* The innermost claimed fill is over.  Never throws. */
 void
 cext_flight_end(CextLanding landing)
 {
-	Claim	   *claim;
-
 	Assert(nheld > 0);
-	claim = held[nheld - 1];
 	if (landing == CEXT_LANDED_NOT_STORED)
+	{
+		Claim	   *claim = held[nheld - 1].claim;
+
 		pg_atomic_write_u64(&claim->futile, pg_atomic_read_u64(&claim->hash));
-	nheld--;
-	give_back(claim);
+	}
+	give_back();
 }

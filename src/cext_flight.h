@@ -10,6 +10,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "cext_version.h"
+
 typedef enum CextFlight
 {
 	CEXT_FLIGHT_FILL,			/* claimed: compute, then cext_flight_end() */
@@ -27,7 +29,10 @@ typedef enum CextLanding
 extern Size cext_flight_shmem_size(void);
 extern void cext_flight_shmem_init(void);
 
-extern CextFlight cext_flight_begin(uint64 hash, TimestampTz deadline);
+extern CextFlight cext_flight_begin(uint64 hash, const CextTag *tags, int ntags,
+									TimestampTz deadline);
+extern void cext_flight_stamp(uint64 stamp);
 extern void cext_flight_end(CextLanding landing);
+extern void cext_flight_worthwhile(uint64 hash);
 
 #endif							/* CEXT_FLIGHT_H */

@@ -31,7 +31,6 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "portability/instr_time.h"
@@ -498,8 +497,8 @@ row_to_jsonb(void)
  * it goes into the tuplestore, for json it is returned.
  */
 static Datum
-fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
-	 double *us, TupleDesc expected, Tuplestorestate *tuplestore)
+fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claimed,
+	 bool *stored, double *us, TupleDesc expected, Tuplestorestate *tuplestore)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "cache_ext fill",
@@ -535,6 +534,8 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 		cext_prepared_sweep();
 		globs = cext_glob_resolved();
 		stamp = cext_version_clock();
+		if (claimed)
+			cext_flight_stamp(stamp);
 	}
 	AcceptInvalidationMessages();
 
@@ -653,33 +654,48 @@ fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool *stored,
 
 /*
  * Before the first use of the cache after the server's start, or after
- * recovery: list the transactions that were prepared before.  SPI because
- * there is no other way to ask.
+ * recovery: list the transactions that were prepared before.  The function is
+ * called as the executor would, but past the hooks.
  */
 void
 cext_note_recovered_prepared(void)
 {
+	LOCAL_FCINFO(fcinfo, 0);
+	FmgrInfo	flinfo;
+	ReturnSetInfo rsinfo;
 	TransactionId *xids;
-	int			n;
+	int			n = 0;
+	int			size = 16;
 
 	if (likely(!cext_prepared_recovery_pending()) || RecoveryInProgress())
 		return;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT p.transaction FROM pg_catalog.pg_prepared_xact() p",
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not list prepared transactions");
-	n = SPI_processed;
-	xids = palloc((n + 1) * sizeof(TransactionId));
-	for (int i = 0; i < n; i++)
+
+	xids = palloc(size * sizeof(TransactionId));
+	fmgr_info(F_PG_PREPARED_XACT, &flinfo);
+	memset(&rsinfo, 0, sizeof(rsinfo));
+	rsinfo.type = T_ReturnSetInfo;
+	rsinfo.econtext = CreateStandaloneExprContext();
+	rsinfo.allowedModes = SFRM_ValuePerCall;
+	rsinfo.returnMode = SFRM_ValuePerCall;
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 0, InvalidOid, NULL, (Node *) &rsinfo);
+	for (;;)
 	{
+		Datum		row = FunctionCallInvoke(fcinfo);
 		bool		isnull;
 
-		xids[i] = DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[i],
-													  SPI_tuptable->tupdesc, 1, &isnull));
+		if (rsinfo.isDone == ExprEndResult)
+			break;
+		if (n == size)
+		{
+			size *= 2;
+			xids = repalloc(xids, size * sizeof(TransactionId));
+		}
+		xids[n++] = DatumGetTransactionId(GetAttributeByNum(DatumGetHeapTupleHeader(row),
+															1, &isnull));
 	}
+	FreeExprContext(rsinfo.econtext, true);
 	cext_prepared_recovered(xids, n);
-	SPI_finish();
+	pfree(xids);
 }
 
 /*
@@ -762,13 +778,15 @@ fill_bypass(void)
  * Look up; on a miss either claim the fill or wait for who has, and look again.
  */
 static CextEntry *
-find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *claimed)
+find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *claimed,
+			  uint64 *hash)
 {
 	TimestampTz deadline = 0;
-	uint64		hash;
+	CextTag		tags[CEXT_MAX_PREFIXES + 3];
+	int			ntags = 0;
 	CextEntry  *e;
 
-	while ((e = cext_find(ident, ttl, reason, &hash)) == NULL)
+	while ((e = cext_find(ident, ttl, reason, hash)) == NULL)
 	{
 		CextFlight	flight;
 
@@ -776,9 +794,14 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 			cext_coalesce_timeout == 0 || !cext_enable_writes)
 			return NULL;
 		if (deadline == 0)
+		{
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												   cext_coalesce_timeout);
-		flight = cext_flight_begin(hash, deadline);
+			ntags = cext_tags_of_key(MyDatabaseId, ident->key, ident->keylen, tags);
+			tags[ntags++] = cext_tag_database(MyDatabaseId);
+			tags[ntags++] = CEXT_TAG_CLUSTER;
+		}
+		flight = cext_flight_begin(*hash, tags, ntags, deadline);
 		if (flight == CEXT_FLIGHT_ALONE)
 			return NULL;
 		if (flight == CEXT_FLIGHT_FILL)
@@ -796,7 +819,7 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 /* The answer as computed here. */
 static Datum
 compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claimed,
-		TupleDesc expected, Tuplestorestate *tuplestore, instr_time start)
+		uint64 hash, TupleDesc expected, Tuplestorestate *tuplestore, instr_time start)
 {
 	CextBypass	reason;
 	CextBypass	fill_reason = why;
@@ -814,7 +837,7 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 
 	PG_TRY();
 	{
-		result = fill(call, ident, &fill_reason, &stored, &us, expected, tuplestore);
+		result = fill(call, ident, &fill_reason, claimed, &stored, &us, expected, tuplestore);
 		landing = stored ? CEXT_LANDED_STORED :
 			fill_reason != CEXT_CACHEABLE ? CEXT_LANDED_NOT_STORED : CEXT_LANDED_FAILED;
 	}
@@ -825,6 +848,8 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 	}
 	PG_END_TRY();
 
+	if (stored && !claimed)
+		cext_flight_worthwhile(hash);
 	ns = cext_active() ?
 		cext_stats_namespace(MyDatabaseId, ident->key, ident->keylen) : 0;
 	reason = why == CEXT_CACHEABLE || fill_reason != CEXT_CACHEABLE ? fill_reason : why;
@@ -848,6 +873,7 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 	volatile Datum result = (Datum) 0;
 	instr_time	start;
 	volatile bool claimed = false;
+	uint64		hash = 0;
 
 	INSTR_TIME_SET_CURRENT(start);
 	reason = cext_session_bypass();
@@ -866,7 +892,7 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 		{
 			bool		mine = false;
 
-			e = find_or_claim(&ident, call->ttl, &reason, &mine);
+			e = find_or_claim(&ident, call->ttl, &reason, &mine, &hash);
 			claimed = mine;
 		}
 		else
@@ -899,7 +925,7 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 		return result;
 	}
 
-	return compute(call, &ident, reason, claimed, expected, tuplestore, start);
+	return compute(call, &ident, reason, claimed, hash, expected, tuplestore, start);
 }
 
 /* cached_query(), cached_rows(): rows into the caller's tuplestore. */

@@ -1,0 +1,86 @@
+# A restart begins with an empty cache and right answers, whatever was going on
+# before; a transaction prepared before it still invalidates when it commits.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextTest;
+use Test::More;
+
+my $node = new_node('main');
+setup($node);
+
+is(read_now($node, 1), '1|miss', 'filled');
+is(read_now($node, 1), '1|hit', 'cached');
+$node->safe_psql('postgres', q{SELECT cache_set('value', '1')});
+
+sub prepare_two
+{
+	$node->safe_psql(
+		'postgres', q{
+		BEGIN; UPDATE item SET v = v + 1 WHERE id = 1; PREPARE TRANSACTION 'one';
+		BEGIN; UPDATE item SET v = v + 1 WHERE id = 2; PREPARE TRANSACTION 'two';});
+	return;
+}
+
+# After a restart: nothing is left, the old rows are cached as long as they are
+# the right ones, and not longer.
+sub check_restarted
+{
+	my ($how, $v) = @_;
+	my $next = $v + 1;
+
+	is($node->safe_psql('postgres', 'SELECT entries, memory_used FROM cache_stats'),
+		'0|0', "$how: the cache starts empty");
+	is($node->safe_psql('postgres', q{SELECT cache_get('value') IS NULL}),
+		't', "$how: no values either");
+	is(read_now($node, 1), "$v|miss", "$how: row with a prepared change is read");
+	is(read_now($node, 1), "$v|hit", "$how: and cached while the change is not committed");
+	is(read_now($node, 2), '1|miss', "$how: the other");
+	is(read_now($node, 3), '1|miss', "$how: and one that nobody changes");
+
+	# from another session than the one that prepared
+	$node->safe_psql('postgres', q{COMMIT PREPARED 'one'});
+	is(read_now($node, 1), "$next|miss", "$how: COMMIT PREPARED invalidates");
+	is(read_now($node, 1), "$next|hit", "$how: and what is read then is cached");
+	$node->safe_psql('postgres', q{ROLLBACK PREPARED 'two'});
+	like(read_now($node, 2), qr/^1\|/, "$how: ROLLBACK PREPARED leaves the row");
+	is(read_now($node, 2), '1|hit', "$how: and it can be cached");
+	return;
+}
+
+prepare_two();
+$node->restart;
+check_restarted('clean restart', 1);
+
+prepare_two();
+$node->stop('immediate');
+$node->start;
+check_restarted('immediate shutdown', 2);
+
+# nobody used the cache between the restart and COMMIT PREPARED
+prepare_two();
+$node->restart;
+$node->safe_psql('postgres', q{COMMIT PREPARED 'one'; ROLLBACK PREPARED 'two'});
+is(read_now($node, 1), '4|miss', 'COMMIT PREPARED before the first call');
+is(read_now($node, 1), '4|hit', 'nothing is left in flight');
+
+# a fill that is going on when the transaction of before commits
+prepare_two();
+$node->restart;
+my $holder = session($node);
+my $reader = session($node);
+hold($holder, 'start');
+$reader->query_safe(q{SET cext_test.pause = 'start'});
+begin_query($reader, cached(1));
+wait_paused($node, $reader, 'start');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'one'; ROLLBACK PREPARED 'two'});
+release($holder, 'start');
+is(end_query($reader), '4|miss', 'a slow reader sees the row of before');
+is(read_now($node, 1), '5|miss', 'but does not leave it to others');
+$_->quit for $holder, $reader;
+
+$node->stop;
+done_testing();

@@ -1,0 +1,191 @@
+# Cancel, statement_timeout and terminate at each stage of a call: filling,
+# streaming a hit, waiting for another backend's fill.  Nothing is stored, no
+# claim stays, no pin: memory in use is what the entries take.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextTest;
+use Test::More;
+
+my $node = new_node('main', conf => qq{
+cache_ext.memory = '256MB'
+cache_ext.max_entry_size = '128MB'
+});
+setup($node);
+
+my $holder = session($node);
+my $timeout = q{SET statement_timeout = '1s'};
+my %message = (
+	cancel => qr/canceling statement due to user request/,
+	timeout => qr/canceling statement due to statement timeout/);
+
+# Interrupt a session's query by one of three means.
+sub interrupt
+{
+	my ($s, $how) = @_;
+	my $pid = pid_of($s);
+
+	if ($how eq 'timeout')
+	{
+		# set beforehand; here it only has to pass
+		$node->poll_query_until('postgres',
+			"SELECT state <> 'active' OR clock_timestamp() > query_start + '1.1 s' FROM pg_stat_activity WHERE pid = $pid");
+	}
+	else
+	{
+		my $function = $how eq 'cancel' ? 'pg_cancel_backend' : 'pg_terminate_backend';
+
+		$node->safe_psql('postgres', "SELECT $function($pid)");
+	}
+	return;
+}
+
+# ... and see that it worked.
+sub interrupted
+{
+	my ($s, $how, $name) = @_;
+
+	if ($how eq 'terminate')
+	{
+		wait_gone($node, $s);
+		$s->{run}->kill_kill;
+		pass("$name: gone");
+	}
+	else
+	{
+		like(end_query($s), $message{$how}, "$name: canceled");
+		is($s->query("SET statement_timeout = 0; SELECT 'works'"),
+			'works', "$name: the session lives on");
+		$s->quit;
+	}
+	return;
+}
+
+# filling: before the snapshot, before and after the execution
+for my $point (qw(plan start end))
+{
+	for my $how (qw(cancel timeout terminate))
+	{
+		my $name = "$how while filling, $point";
+		my $s = session($node);
+		my $before = memory_used($node);
+
+		hold($holder, $point);
+		$s->query_safe("SET cext_test.pause = '$point'");
+		$s->query_safe($timeout) if $how eq 'timeout';
+		begin_query($s, cached(1));
+		wait_paused($node, $s, $point);
+		interrupt($s, $how);
+		interrupted($s, $how, $name);
+		release($holder, $point);
+		is(memory_used($node), $before, "$name: nothing is stored");
+		is(read_now($node, 1), '1|miss', "$name: nobody is thought to fill it");
+		is(read_now($node, 1), '1|hit', "$name: and it can be cached");
+		$node->safe_psql('postgres', q{SELECT cache_delete('x'), cache_invalidate('item:1')});
+	}
+}
+
+# waiting for a fill: the waiter goes, the filler is not disturbed; the filler
+# goes, the waiter takes over
+for my $how (qw(cancel timeout terminate))
+{
+	for my $victim (qw(waiter filler))
+	{
+		my $name = "$how of the $victim";
+		my $filler = session($node);
+		my $waiter = session($node);
+
+		hold($holder, 'start');
+		$filler->query_safe(q{SET cext_test.pause = 'start'});
+		($victim eq 'waiter' ? $waiter : $filler)->query_safe($timeout) if $how eq 'timeout';
+		begin_query($filler, cached(1));
+		wait_paused($node, $filler, 'start');
+		begin_query($waiter, cached(1));
+		$node->poll_query_until('postgres',
+			"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = "
+			  . pid_of($waiter))
+		  or die 'no wait';
+		my ($gone, $left) = $victim eq 'waiter' ? ($waiter, $filler) : ($filler, $waiter);
+		interrupt($gone, $how);
+		interrupted($gone, $how, $name);
+		release($holder, 'start');
+		is(end_query($left), '1|miss', "$name: the other one computes");
+		is(read_now($node, 1), '1|hit', "$name: and stores");
+		$left->quit;
+		$node->safe_psql('postgres', q{SELECT cache_invalidate('item:1')});
+	}
+}
+
+# streaming a hit
+like($node->safe_psql('postgres', $big), qr/^60000\|57600000\|miss$/, 'large entry filled');
+my $entry = memory_used($node);
+for my $how (qw(cancel timeout terminate))
+{
+	my $name = "$how while streaming";
+	my $s = session($node);
+
+	$s->query_safe(q{SET work_mem = '64kB'});
+	$s->query_safe($timeout) if $how eq 'timeout';
+	stop_in_replay($node, $s);
+	interrupt($s, $how);
+	kill 'CONT', pid_of($s);
+	interrupted($s, $how, $name);
+	refill($name);
+}
+
+# an error while streaming: the temporary file grows too large
+{
+	my $s = session($node);
+
+	$s->query_safe(q{SET work_mem = '64kB'; SET temp_file_limit = '10MB'});
+	begin_query($s, $big);
+	like(end_query($s), qr/temporary file size exceeds/, 'error while streaming');
+	refill('error while streaming');
+	$s->quit;
+}
+
+# an entry that is replaced under its reader stays until that has finished
+{
+	my $s = session($node);
+
+	$s->query_safe(q{SET work_mem = '64kB'});
+	stop_in_replay($node, $s);
+	$node->safe_psql('postgres', q{SELECT cache_invalidate('big')});
+	like($node->safe_psql('postgres', $big), qr/miss$/, 'refilled while it is being read');
+	cmp_ok(memory_used($node), '>', 1.9 * $entry, 'both are in memory');
+	kill 'CONT', pid_of($s);
+	is(end_query($s), '60000|57600000|hit', 'the reader gets the whole of the old one');
+	is(memory_used($node), $entry, 'which is gone then');
+	$s->quit;
+}
+
+# The entry was pinned by somebody who is gone: replaced, its memory is free.
+sub refill
+{
+	my ($name) = @_;
+
+	$node->safe_psql('postgres', q{SELECT cache_invalidate('big')});
+	like($node->safe_psql('postgres', $big), qr/^60000\|57600000\|miss$/, "$name: refilled");
+	is(memory_used($node), $entry, "$name: no pin is left");
+	return;
+}
+
+# what is dead goes when there is need of its memory, to the last byte
+$node->safe_psql('postgres', 'SELECT cache_clear()');
+$node->safe_psql('postgres', q{
+	SELECT count(cached_json('small:' || g, 'SELECT repeat(''x'', 500000) || $1', 600, g))
+	FROM generate_series(1, 600) g});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM cache_entries WHERE key !~ '^small:'}),
+	'0', 'the dead have made room');
+is( $node->safe_psql('postgres', q{
+	SELECT entries = (SELECT count(*) FROM cache_entries), memory_used <= memory_limit,
+		memory_used - (SELECT sum(ceil(size / 256.0)) * 256 FROM cache_entries)
+	FROM cache_stats}),
+	't|t|0', 'all memory in use belongs to an entry');
+
+$holder->quit;
+$node->stop;
+done_testing();
