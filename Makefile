@@ -50,14 +50,19 @@ OBJS = \
 	src/cext_stats.o \
 	src/cext_pattern.o \
 	src/cext_result.o \
+	src/cext_chunk.o \
+	src/cext_evict.o \
 	src/cext_store.o \
 	src/cext_version.o \
+	src/cext_glob.o \
+	src/cext_prepared.o \
 	src/cext_relation.o \
 	src/cext_inval.o \
 	src/cext_identity.o \
 	src/cext_policy.o \
 	src/cext_analyze.o \
 	src/cext_flight.o \
+	src/cext_fill.o \
 	src/cext_query.o \
 	src/cext_read.o \
 	src/cext_value.o \

@@ -30,7 +30,7 @@ SELECT cached_json('a:3', 'SELECT pg_typeof($1), $1 AS v', 60, 2::bigint);
 SELECT cached_json('a:3', 'SELECT pg_typeof($1), $1 AS v', 60, 2::numeric);
 SELECT cached_json('a:3', 'SELECT pg_typeof($1), $1 AS v', 60, 2.0);
 SELECT cached_json('a:3', 'SELECT pg_typeof($1), $1 AS v', 60, 2.00);
-SELECT cached_json('a:3', 'SELECT pg_typeof($1), $1 AS v', 60, '2'::text);
+SELECT cached_json('a:3', 'SELECT pg_typeof($1::text), $1 AS v', 60, '2'::text);
 SELECT entries('a:3');
 SELECT cache_invalidate('a:3');
 SELECT entries('a:3');
@@ -56,11 +56,10 @@ SELECT status();
 SELECT cached_json('a:7', 'SELECT name FROM items WHERE id = $1 AND sold = $2 AND name = $3', 60, 2, '2026-01-03', 'item 2');
 SELECT cached_json('a:7', 'SELECT name FROM items WHERE id = $1 AND sold = $2 AND name = $3', 60, 2, '2026-01-03', 'item 2');
 SELECT status();
--- a varchar, a name, a "char"
+-- a varchar, a name, a char
 SELECT cached_json('a:8', 'SELECT name FROM items WHERE name = $1', 60, 'item 2'::varchar);
 SELECT cached_json('a:8', 'SELECT name FROM items WHERE name = $1', 60, 'item 2'::name);
 SELECT cached_json('a:8', 'SELECT name FROM items WHERE name = $1', 60, 'item 2'::char(8));
-SELECT cached_json('a:8', 'SELECT $1 AS c', 60, 'i'::"char");
 
 -- all from the driver as text of unknown type: node-postgres, psycopg, ...
 PREPARE q(unknown, unknown, unknown, unknown) AS SELECT cached_json($1, $2, $3, $4);
@@ -114,7 +113,7 @@ PREPARE v AS SELECT cached_json($1, $2, $3, VARIADIC $4::text[]);
 EXECUTE v('a:22', 'SELECT name FROM items WHERE id = $1 AND sold = $2', '60', '{2,2026-01-03}');
 EXECUTE v('a:22', 'SELECT name FROM items WHERE id = $1 AND sold = $2', '60', '{2,2026-01-03}');
 SELECT status();
-EXECUTE v('a:23', 'SELECT $1 IS NULL AS a, $2 || ''x'' AS b', '60', '{NULL,"NULL"}');
+EXECUTE v('a:23', 'SELECT $1::text IS NULL AS a, $2 || ''x'' AS b', '60', '{NULL,"NULL"}');
 EXECUTE v('a:24', 'SELECT 1 AS a', '60', '{}');
 EXECUTE v('a:24', 'SELECT 1 AS a', '60', '{}');
 SELECT status();
@@ -122,7 +121,7 @@ EXECUTE v('a:24', 'SELECT 1 AS a', '60', NULL);
 DEALLOCATE v;
 SELECT cached_json('a:24', 'SELECT 1 AS a', 60, VARIADIC '{}'::integer[]);
 SELECT cached_json('a:24', 'SELECT 1 AS a', 60, VARIADIC NULL::integer[]);
-SELECT cached_json('a:25', 'SELECT $1 || ''|'' || $4 AS v', 60, VARIADIC ARRAY[['a', 'b'], ['c', 'd']]);
+SELECT cached_json('a:25', 'SELECT concat_ws(''|'', $1::text, $2::text, $3::text, $4::text) AS v', 60, VARIADIC ARRAY[['a', 'b'], ['c', 'd']]);
 SELECT cached_json('a:26', 'SELECT $1::integer + $2::integer AS v', 60, VARIADIC '[5:6]={1,2}'::integer[]);
 SELECT cached_json('a:27', 'SELECT $1 AS v', 60, VARIADIC 3);
 -- an array as one argument
@@ -162,10 +161,10 @@ DROP DOMAIN small;
 -- many arguments
 SELECT cached_json('a:34', (SELECT 'SELECT ' || string_agg('$' || g, ' + ') || ' AS sum' FROM generate_series(1, 90) g),
 	60, VARIADIC ARRAY(SELECT g FROM generate_series(1, 90) g));
-SELECT cached_json('a:34', (SELECT 'SELECT ' || string_agg('$' || g, ' + ') || ' AS sum' FROM generate_series(1, 5000) g),
+SELECT cached_json('a:34', (SELECT 'SELECT sum(a) FROM (VALUES ' || string_agg('($' || g || ')', ', ') || ') v(a)' FROM generate_series(1, 5000) g),
 	60, VARIADIC ARRAY(SELECT g FROM generate_series(1, 5000) g));
 SELECT status();
-SELECT cached_json('a:34', (SELECT 'SELECT ' || string_agg('$' || g, ' + ') || ' AS sum' FROM generate_series(1, 5000) g),
+SELECT cached_json('a:34', (SELECT 'SELECT sum(a) FROM (VALUES ' || string_agg('($' || g || ')', ', ') || ') v(a)' FROM generate_series(1, 5000) g),
 	60, VARIADIC ARRAY(SELECT g FROM generate_series(1, 5000) g));
 SELECT status();
 
@@ -179,9 +178,9 @@ SELECT id, cached_json('a:40', 'SELECT md5($1) AS m, length($1)', 60, v), status
 FROM long_args ORDER BY id;
 SELECT cached_json('a:40', 'SELECT md5($1) AS m, length($1)', 60, repeat('x', 100000));
 SELECT status();
-SELECT id, cached_json('a:41', 'SELECT length($1), right($1, 1)', 60, v::bytea), status()
+SELECT id, cached_json('a:41', 'SELECT length($1), get_byte($1, 99999)', 60, v::bytea), status()
 FROM long_args ORDER BY id;
-SELECT id, cached_json('a:42', 'SELECT length($1[1]), length($1[2])', 60, ARRAY[v, 'x']), status()
+SELECT id, cached_json('a:42', 'SELECT length($1[1]) AS l1, length($1[2]) AS l2', 60, ARRAY[v, 'x']), status()
 FROM long_args ORDER BY id;
 DROP TABLE long_args;
 -- around the length from which on arguments are kept as a digest

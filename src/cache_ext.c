@@ -17,10 +17,13 @@
 
 #include "cext_analyze.h"
 #include "cext_ddl.h"
+#include "cext_evict.h"
 #include "cext_flight.h"
+#include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_policy.h"
+#include "cext_prepared.h"
 #include "cext_stats.h"
 #include "cext_store.h"
 #include "cext_value.h"
@@ -44,7 +47,8 @@ static Size
 store_budget(void)
 {
 	Size		all = (Size) cext_memory * 1024;
-	Size		versions = cext_version_shmem_size(version_budget());
+	Size		versions = cext_version_shmem_size(version_budget()) +
+		cext_glob_shmem_size() + cext_prepared_shmem_size();
 
 	return all - Min(versions, all / 2);
 }
@@ -55,10 +59,13 @@ shmem_request(void)
 	if (prev_shmem_request)
 		prev_shmem_request();
 	RequestAddinShmemSpace(cext_version_shmem_size(version_budget()));
+	RequestAddinShmemSpace(cext_glob_shmem_size());
+	RequestAddinShmemSpace(cext_prepared_shmem_size());
 	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
-	RequestNamedLWLockTranche("cache_ext_versions", 2);
+	RequestNamedLWLockTranche("cache_ext_glob", 1);
+	RequestNamedLWLockTranche("cache_ext_prepared", 1);
 	RequestNamedLWLockTranche("cache_ext_partition", CEXT_PARTITIONS);
 	RequestNamedLWLockTranche("cache_ext_alloc", 1);
 	RequestNamedLWLockTranche("cache_ext_stats", 1);
@@ -71,6 +78,8 @@ shmem_startup(void)
 		prev_shmem_startup();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	cext_version_shmem_init(version_budget());
+	cext_glob_shmem_init();
+	cext_prepared_shmem_init();
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();
 	cext_stats_shmem_init();
@@ -97,7 +106,7 @@ _PG_init(void)
 	shmem_request_hook = shmem_request;
 	prev_shmem_startup = shmem_startup_hook;
 	shmem_startup_hook = shmem_startup;
-	cext_store_set_dead_check(entry_surely_dead);
+	cext_evict_set_dead_check(entry_surely_dead);
 	cext_inval_init();
 	cext_value_init();
 	cext_analyze_init();

@@ -29,26 +29,21 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/partition.h"
-#include "catalog/pg_inherits.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
+#include "cext_prepared.h"
 #include "cext_relation.h"
 #include "cext_stats.h"
 
 /* From here on the whole database is the cheaper thing to invalidate. */
 #define MAX_PENDING_TAGS	100000
 #define MAX_PENDING_PATTERNS	256
-
-/* No more than fits in a record of the prepared table. */
-#define MAX_PREPARED_TAGS	61
 
 typedef struct PendingPattern
 {
@@ -377,7 +372,7 @@ pre_prepare(void)
 	npatterns = 0;
 
 	few[0] = cext_tag_database(MyDatabaseId);
-	if (ntags <= MAX_PREPARED_TAGS ?
+	if (ntags <= CEXT_PREPARED_TAGS ?
 		!cext_prepared_add(GetTopTransactionId(), tag_list, ntags) :
 		!cext_prepared_add(GetTopTransactionId(), few, 1))
 		ereport(ERROR,

@@ -58,7 +58,6 @@ extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason,
 							uint64 *hash);
 extern bool cext_entry_alive(CextEntry *entry);
 extern CextBypass cext_session_bypass(void);
-extern void cext_note_recovered_prepared(void);
 extern void cext_count_call(CextStatus status, CextBypass reason, bool stored,
 							uint16 ns, double saved_us, instr_time start);
 

@@ -268,7 +268,7 @@ cext_rows_replay(CextEntry *entry, TupleDesc expected, Tuplestorestate *store)
 	TupleTableSlot *slot;
 	TupleDesc	live;
 
-	cext_reader_init(&reader, entry);
+	cext_store_read(&reader, entry);
 
 	memcpy(&natts, cext_reader_get(&reader, MAXALIGN(sizeof(natts))), sizeof(natts));
 	live = cext_live_columns(expected);

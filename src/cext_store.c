@@ -4,12 +4,7 @@
  *		The shared-memory store: entries of bytes under an identity.
  *
  * Memory
- *		An array of chunks of 256 bytes, all there ever is.  An entry is a
- *		chain of chunks; the links are in an array of their own, so chunks with
- *		consecutive numbers are one piece of memory, and a reader usually gets a
- *		row without copying it.  A bitmap says which chunks are free.  No
- *		allocator that can throw, and no fragmentation that could keep a free
- *		chunk from being used.
+ *		Each entry is a chain of chunks: see cext_chunk.c.
  *
  * Index
  *		A fixed array of buckets, each a chain of entries, in partitions with a
@@ -24,14 +19,7 @@
  *		transaction or the process ends, whatever happened in between.
  *
  * Eviction
- *		S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction",
- *		SOSP 2023): a small queue of about a tenth of the memory, from which
- *		entries that were not hit leave for good; a main queue; and a table of
- *		hashes of those that left the small queue lately, who enter the main
- *		queue when they come again.  A hit sets one byte and moves nothing.
- *		Added to it: an entry known to be dead or expired goes first, and one
- *		that cost much more per byte than the average gets second chances as
- *		if it had been hit.
+ *		See cext_evict.c.
  *
  * Lock order
  *		partition lock, then alloc_lock.  alloc_lock protects the bitmap, the
@@ -48,71 +36,42 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "cext_evict.h"
 #include "cext_guc.h"
 #include "cext_stats.h"
-#include "cext_store.h"
 
-#define CHUNK_SIZE		256
-#define NO_CHUNK				PG_UINT32_MAX
 #define MAX_PINS		64		/* by one backend at a time */
 #define MAX_EVICTIONS	256		/* for one insertion, besides the dead */
 
-enum
-{
-	QUEUE_SMALL,
-	QUEUE_MAIN,
-	QUEUE_NONE
-};
-
-typedef struct Queue
-{
-	uint32		newest;
-	uint32		oldest;
-	uint64		chunks;
-} Queue;
-
 typedef struct CextStoreShared
 {
-	uint32		nchunks;
 	uint32		nbuckets;		/* power of two */
-	uint32		nghosts;		/* power of two */
 	LWLockPadded *partitions;
 	LWLock	   *alloc_lock;
 
-	/* all below under alloc_lock */
-	uint32		free;
-	uint32		cursor;			/* where the next search starts */
-	Queue		queues[2];
+	/* under alloc_lock */
 	uint64		entries;
 	uint64		overhead;		/* bytes of the entries that are not payload */
-	int32		density;		/* running mean of log2(us per chunk), times 16 */
+
+	uint32		buckets[FLEXIBLE_ARRAY_MEMBER]; /* heads of chains; partition locks */
 } CextStoreShared;
 
 static CextStoreShared *store;
-static uint32 *buckets;			/* heads of chains; partition locks */
-static uint32 *ghosts;			/* alloc_lock */
-static uint32 *links;			/* next chunk of a chain; owner of the chain */
-static uint64 *bitmap;			/* one is free; alloc_lock */
-static char *chunks;
-
-static bool (*surely_dead) (const CextEntry *entry);
 
 /* this backend's pins */
 static CextEntry *pins[MAX_PINS];
 static int	npins;
 static bool exit_registered;
 
-#define ENTRY(c) ((CextEntry *) (chunks + (Size) (c) * CHUNK_SIZE))
-#define CHUNK_OF(e) ((uint32) (((char *) (e) - chunks) / CHUNK_SIZE))
+#define ENTRY(c) ((CextEntry *) CEXT_CHUNK_ADDRESS(c))
+#define CHUNK_OF(e) ((uint32) (((char *) (e) - cext_chunk_base) / CEXT_CHUNK_SIZE))
 
 
 /* ----------------------------------------------------------------
@@ -124,35 +83,38 @@ typedef struct Layout
 {
 	uint32		nchunks;
 	uint32		nbuckets;
-	Size		total;
 } Layout;
 
+/* Buckets and ghosts for every fourth chunk at the most; the rest is chunks. */
 static Layout
 layout(Size budget)
 {
 	Layout		l;
 	Size		fixed;
 
-	/* links, a bit, and the bucket and ghost of every fourth chunk */
-	l.nbuckets = Max(pg_nextpower2_32((uint32) Min(budget / CHUNK_SIZE / 4, 1 << 28)) / 2,
+	l.nbuckets = Max(pg_nextpower2_32((uint32) Min(budget / CEXT_CHUNK_SIZE / 4, 1 << 28)) / 2,
 					 1024);
-	fixed = CACHELINEALIGN(sizeof(CextStoreShared)) +
-		2 * (Size) l.nbuckets * sizeof(uint32);
+	fixed = offsetof(CextStoreShared, buckets) + 2 * (Size) l.nbuckets * sizeof(uint32);
 	l.nchunks = (uint32) Min((budget - Min(budget / 2, fixed)) /
-							 (CHUNK_SIZE + sizeof(uint32) + 1), PG_UINT32_MAX / 2);
+							 (CEXT_CHUNK_SIZE + sizeof(uint32) + 1), PG_UINT32_MAX / 2);
 	l.nchunks &= ~(uint32) 63;
-	l.total = CACHELINEALIGN(sizeof(CextStoreShared)) +
-		CACHELINEALIGN(2 * (Size) l.nbuckets * sizeof(uint32)) +
-		CACHELINEALIGN((Size) l.nchunks * sizeof(uint32)) +
-		CACHELINEALIGN((Size) l.nchunks / 8) +
-		(Size) l.nchunks * CHUNK_SIZE;
 	return l;
+}
+
+static Size
+index_size(Layout l)
+{
+	return CACHELINEALIGN(offsetof(CextStoreShared, buckets) +
+						  (Size) l.nbuckets * sizeof(uint32));
 }
 
 Size
 cext_store_shmem_size(Size budget)
 {
-	return layout(budget).total;
+	Layout		l = layout(budget);
+
+	return index_size(l) + cext_chunk_shmem_size(l.nchunks) +
+		cext_evict_shmem_size(l.nbuckets);
 }
 
 void
@@ -160,42 +122,18 @@ cext_store_shmem_init(Size budget)
 {
 	Layout		l = layout(budget);
 	bool		found;
-	char	   *p;
 
-	p = ShmemInitStruct("cache_ext store", l.total, &found);
-	store = (CextStoreShared *) p;
-	p += CACHELINEALIGN(sizeof(CextStoreShared));
-	buckets = (uint32 *) p;
-	ghosts = buckets + l.nbuckets;
-	p += CACHELINEALIGN(2 * (Size) l.nbuckets * sizeof(uint32));
-	links = (uint32 *) p;
-	p += CACHELINEALIGN((Size) l.nchunks * sizeof(uint32));
-	bitmap = (uint64 *) p;
-	p += CACHELINEALIGN((Size) l.nchunks / 8);
-	chunks = p;
-
+	store = ShmemInitStruct("cache_ext store", index_size(l), &found);
+	cext_chunk_shmem_init(l.nchunks);
+	cext_evict_shmem_init(l.nbuckets);
 	if (!found)
 	{
 		memset(store, 0, sizeof(CextStoreShared));
-		store->nchunks = l.nchunks;
 		store->nbuckets = l.nbuckets;
-		store->nghosts = l.nbuckets;
 		store->partitions = GetNamedLWLockTranche("cache_ext_partition");
 		store->alloc_lock = &GetNamedLWLockTranche("cache_ext_alloc")->lock;
-		store->free = l.nchunks;
-		for (int i = 0; i < 2; i++)
-			store->queues[i].newest = store->queues[i].oldest = NO_CHUNK;
-		memset(buckets, 0xFF, (Size) l.nbuckets * sizeof(uint32));
-		memset(ghosts, 0, (Size) l.nbuckets * sizeof(uint32));
-		memset(bitmap, 0xFF, (Size) l.nchunks / 8);
+		memset(store->buckets, 0xFF, (Size) l.nbuckets * sizeof(uint32));
 	}
-}
-
-/* Let eviction recognize dead entries.  Called under alloc_lock. */
-void
-cext_store_set_dead_check(bool (*check) (const CextEntry *entry))
-{
-	surely_dead = check;
 }
 
 static inline uint32
@@ -208,257 +146,6 @@ static inline LWLock *
 partition_of(uint32 bucket)
 {
 	return &store->partitions[bucket % CEXT_PARTITIONS].lock;
-}
-
-
-/* ----------------------------------------------------------------
- *		Chunks
- * ----------------------------------------------------------------
- */
-
-/*
- * The next run of free chunks at or after "from", before "end", no longer than
- * "want".  Returns its length, 0 if there is none.
- */
-static uint32
-find_run(uint32 from, uint32 end, uint32 want, uint32 *start)
-{
-	uint32		i = from;
-	uint32		n = 0;
-
-	while (i < end)
-	{
-		uint64		word = bitmap[i / 64] >> (i % 64);
-
-		if (word == 0)
-			i = (i / 64 + 1) * 64;
-		else
-		{
-			i += pg_rightmost_one_pos64(word);
-			break;
-		}
-	}
-	if (i >= end)
-		return 0;
-	*start = i;
-	while (i < end && n < want)
-	{
-		if (i % 64 == 0 && want - n >= 64 && end - i >= 64 &&
-			bitmap[i / 64] == ~UINT64CONST(0))
-		{
-			n += 64;
-			i += 64;
-		}
-		else if (bitmap[i / 64] & (UINT64CONST(1) << (i % 64)))
-		{
-			n++;
-			i++;
-		}
-		else
-			break;
-	}
-	return n;
-}
-
-static void
-take_run(uint32 start, uint32 n, uint32 *last)
-{
-	for (uint32 i = start; i < start + n; i++)
-	{
-		bitmap[i / 64] &= ~(UINT64CONST(1) << (i % 64));
-		if (*last != NO_CHUNK)
-			links[*last] = i;
-		*last = i;
-	}
-	store->free -= n;
-}
-
-/*
- * A chain of n chunks whose first "whole" ones are consecutive, or NO_CHUNK.
- * alloc_lock held.
- */
-static uint32
-allocate(uint32 n, uint32 whole)
-{
-	uint32		first = NO_CHUNK;
-	uint32		last = NO_CHUNK;
-	uint32		start;
-	uint32		run;
-	uint32		from;
-
-	if (store->free < n)
-		return NO_CHUNK;
-
-	/* the head, from the cursor on and then from the beginning */
-	for (int pass = 0; pass < 2 && first == NO_CHUNK; pass++)
-	{
-		uint32		end = pass == 0 ? store->nchunks : store->cursor;
-
-		from = pass == 0 ? store->cursor : 0;
-		while ((run = find_run(from, end, n, &start)) > 0)
-		{
-			if (run >= whole)
-			{
-				first = start;
-				break;
-			}
-			from = start + run;
-		}
-	}
-	if (first == NO_CHUNK)
-		return NO_CHUNK;
-	take_run(first, run, &last);
-	n -= run;
-	from = first + run;
-
-	/* the rest, wherever it is */
-	while (n > 0)
-	{
-		run = find_run(from, store->nchunks, n, &start);
-		if (run == 0)
-		{
-			Assert(from != 0);
-			from = 0;
-			continue;
-		}
-		take_run(start, run, &last);
-		n -= run;
-		from = start + run;
-	}
-	links[last] = NO_CHUNK;
-	store->cursor = from < store->nchunks ? from : 0;
-	return first;
-}
-
-/* alloc_lock held. */
-static void
-release_chain(uint32 c)
-{
-	/* in a full store, the next search had better start here */
-	if (store->free < store->nchunks / 16)
-		store->cursor = c;
-	while (c != NO_CHUNK)
-	{
-		uint32		next = links[c];
-
-		bitmap[c / 64] |= UINT64CONST(1) << (c % 64);
-		store->free++;
-		c = next;
-	}
-}
-
-
-/* ----------------------------------------------------------------
- *		Queues and ghosts (alloc_lock held)
- * ----------------------------------------------------------------
- */
-
-static void
-enqueue(CextEntry *e, int queue)
-{
-	Queue	   *q = &store->queues[queue];
-	uint32		c = CHUNK_OF(e);
-
-	e->queue = queue;
-	e->newer = NO_CHUNK;
-	e->older = q->newest;
-	if (q->newest != NO_CHUNK)
-		ENTRY(q->newest)->newer = c;
-	else
-		q->oldest = c;
-	q->newest = c;
-	q->chunks += e->nchunks;
-}
-
-static void
-dequeue(CextEntry *e)
-{
-	Queue	   *q = &store->queues[e->queue];
-
-	if (e->newer != NO_CHUNK)
-		ENTRY(e->newer)->older = e->older;
-	else
-		q->newest = e->older;
-	if (e->older != NO_CHUNK)
-		ENTRY(e->older)->newer = e->newer;
-	else
-		q->oldest = e->newer;
-	q->chunks -= e->nchunks;
-	e->queue = QUEUE_NONE;
-}
-
-static inline uint32
-fingerprint(uint64 hash)
-{
-	return (uint32) (hash >> 32) | 1;
-}
-
-/* Second chances for what the entry cost: none near the mean, at most 3. */
-static uint8
-credit(const CextEntry *e)
-{
-	int32		d = 16 * pg_leftmost_one_pos32(e->fill_us / e->nchunks + 1);
-	int32		above = d - store->density;
-
-	return above < 48 ? 0 : Min(above / 48, 3);
-}
-
-/*
- * Choose a victim and pin it.  alloc_lock held; NULL if there is nothing.
- */
-static CextEntry *
-choose_victim(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	for (;;)
-	{
-		Queue	   *small = &store->queues[QUEUE_SMALL];
-		Queue	   *main = &store->queues[QUEUE_MAIN];
-		bool		from_small;
-		CextEntry  *e;
-
-		from_small = small->oldest != NO_CHUNK &&
-			(small->chunks > store->nchunks / 10 || main->oldest == NO_CHUNK);
-		if (from_small)
-			e = ENTRY(small->oldest);
-		else if (main->oldest != NO_CHUNK)
-			e = ENTRY(main->oldest);
-		else
-			return NULL;
-
-		/* a round over everything ends: each step takes a chance away */
-		if (e->expires > now && !(surely_dead != NULL && surely_dead(e)))
-		{
-			if (from_small)
-			{
-				uint8		lives = credit(e);
-
-				if (e->visited || lives > 0)
-				{
-					e->visited = 0;
-					e->lives = lives;
-					dequeue(e);
-					enqueue(e, QUEUE_MAIN);
-					continue;
-				}
-			}
-			else if (e->visited || e->lives > 0)
-			{
-				if (e->visited)
-					e->visited = 0;
-				else
-					e->lives--;
-				dequeue(e);
-				enqueue(e, QUEUE_MAIN);
-				continue;
-			}
-			if (from_small)
-				ghosts[(uint32) e->hash & (store->nghosts - 1)] = fingerprint(e->hash);
-		}
-		pg_atomic_fetch_add_u32(&e->refs, 1);
-		return e;
-	}
 }
 
 
@@ -476,7 +163,7 @@ drop_ref(CextEntry *e)
 	/* not linked and nobody's: ours to free */
 	LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
 	store->overhead -= e->payload_offset;
-	release_chain(CHUNK_OF(e));
+	cext_chunk_release(CHUNK_OF(e));
 	LWLockRelease(store->alloc_lock);
 }
 
@@ -552,7 +239,7 @@ same(const CextEntry *e, const CextIdent *id)
 static CextEntry *
 find(const CextIdent *id, uint32 bucket)
 {
-	for (uint32 c = buckets[bucket]; c != NO_CHUNK; c = ENTRY(c)->next)
+	for (uint32 c = store->buckets[bucket]; c != CEXT_NO_CHUNK; c = ENTRY(c)->next)
 		if (same(ENTRY(c), id))
 			return ENTRY(c);
 	return NULL;
@@ -602,7 +289,7 @@ static void
 unlink_entry(CextEntry *e, uint32 bucket)
 {
 	uint32		c = CHUNK_OF(e);
-	uint32	   *prev = &buckets[bucket];
+	uint32	   *prev = &store->buckets[bucket];
 
 	while (*prev != c)
 		prev = &ENTRY(*prev)->next;
@@ -610,7 +297,7 @@ unlink_entry(CextEntry *e, uint32 bucket)
 	e->linked = false;
 
 	LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
-	dequeue(e);
+	cext_evict_remove(e);
 	store->entries--;
 	LWLockRelease(store->alloc_lock);
 }
@@ -625,7 +312,7 @@ evict_one(void)
 	bool		mine = false;
 
 	LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
-	e = choose_victim();
+	e = cext_evict_choose();
 	LWLockRelease(store->alloc_lock);
 	if (e == NULL)
 		return false;
@@ -649,7 +336,7 @@ evict_one(void)
 	return true;
 }
 
-/* Allocate, evicting until there is room; NO_CHUNK if that does not help. */
+/* Allocate, evicting until there is room; CEXT_NO_CHUNK if that does not help. */
 static uint32
 make_room(uint32 n, uint32 whole)
 {
@@ -658,32 +345,14 @@ make_room(uint32 n, uint32 whole)
 		uint32		c;
 
 		LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
-		c = allocate(n, whole);
+		c = cext_chunk_allocate(n, whole);
 		LWLockRelease(store->alloc_lock);
-		if (c != NO_CHUNK)
+		if (c != CEXT_NO_CHUNK)
 			return c;
 		if (!evict_one())
-			return NO_CHUNK;
+			return CEXT_NO_CHUNK;
 	}
-	return NO_CHUNK;
-}
-
-/* Copy into a chain, from a position on. */
-static void
-write_chain(uint32 c, Size pos, const char *src, Size len)
-{
-	for (; pos >= CHUNK_SIZE; pos -= CHUNK_SIZE)
-		c = links[c];
-	while (len > 0)
-	{
-		Size		n = Min(len, CHUNK_SIZE - pos);
-
-		memcpy(chunks + (Size) c * CHUNK_SIZE + pos, src, n);
-		src += n;
-		len -= n;
-		pos = 0;
-		c = links[c];
-	}
+	return CEXT_NO_CHUNK;
 }
 
 /*
@@ -704,14 +373,14 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	head = MAXALIGN(sizeof(CextEntry)) + info->ntags * sizeof(uint32) +
 		info->nrels * sizeof(Oid) + id->keylen + id->argslen;
 	head = MAXALIGN(head);
-	if (head + size > (Size) store->nchunks * CHUNK_SIZE / 4 ||
+	if (head + size > (Size) cext_chunk_count() * CEXT_CHUNK_SIZE / 4 ||
 		info->ntags > PG_UINT16_MAX || info->nrels > PG_UINT16_MAX)
 		return false;
 
 	HOLD_INTERRUPTS();
-	c = make_room((head + size + CHUNK_SIZE - 1) / CHUNK_SIZE,
-				  (head + CHUNK_SIZE - 1) / CHUNK_SIZE);
-	if (c == NO_CHUNK)
+	c = make_room((head + size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE,
+				  (head + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE);
+	if (c == CEXT_NO_CHUNK)
 	{
 		RESUME_INTERRUPTS();
 		return false;
@@ -732,7 +401,7 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	e->roleid = id->roleid;
 	e->payload_size = size;
 	e->payload_offset = head;
-	e->nchunks = (head + size + CHUNK_SIZE - 1) / CHUNK_SIZE;
+	e->nchunks = (head + size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE;
 	e->nrows = info->nrows;
 	e->fill_us = info->fill_us;
 	e->keylen = id->keylen;
@@ -742,14 +411,13 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	e->ns = info->ns;
 	e->form = id->form;
 	e->flags = info->flags;
-	e->queue = QUEUE_NONE;
 	memcpy(e->seed, id->seed, CEXT_SEED_SIZE);
 	memcpy(CEXT_ENTRY_TAGS(e), info->tags, info->ntags * sizeof(uint32));
 	if (info->nrels > 0)
 		memcpy(CEXT_ENTRY_RELS(e), info->rels, info->nrels * sizeof(Oid));
 	memcpy(CEXT_ENTRY_KEY(e), id->key, id->keylen);
 	memcpy(CEXT_ENTRY_ARGS(e), id->args, id->argslen);
-	write_chain(c, head, payload, size);
+	cext_chunk_write(c, head, payload, size);
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	old = find(id, bucket);
@@ -758,35 +426,21 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 		/* somebody else's fill is the fresher one */
 		LWLockRelease(lock);
 		LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
-		release_chain(c);
+		cext_chunk_release(c);
 		LWLockRelease(store->alloc_lock);
 		RESUME_INTERRUPTS();
 		return true;
 	}
 	if (old != NULL)
 		unlink_entry(old, bucket);
-	e->next = buckets[bucket];
+	e->next = store->buckets[bucket];
 	e->linked = true;
-	buckets[bucket] = c;
+	store->buckets[bucket] = c;
 
 	LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
-	{
-		uint32	   *ghost = &ghosts[(uint32) e->hash & (store->nghosts - 1)];
-		bool		again = *ghost == fingerprint(e->hash);
-
-		store->density += (16 * pg_leftmost_one_pos32(e->fill_us / e->nchunks + 1) -
-						   store->density) / 16;
-		if (again)
-		{
-			*ghost = 0;
-			e->lives = credit(e);
-		}
-		/* a refill keeps the place its forerunner earned */
-		enqueue(e, again || (old != NULL && pg_atomic_read_u32(&old->hits) > 0) ?
-				QUEUE_MAIN : QUEUE_SMALL);
-		store->entries++;
-		store->overhead += head;
-	}
+	cext_evict_add(e, old != NULL && pg_atomic_read_u32(&old->hits) > 0);
+	store->entries++;
+	store->overhead += head;
 	LWLockRelease(store->alloc_lock);
 	LWLockRelease(lock);
 	if (old != NULL)
@@ -816,104 +470,11 @@ cext_store_remove(const CextIdent *id)
 }
 
 
-/* ----------------------------------------------------------------
- *		Reading the payload of a pinned entry
- * ----------------------------------------------------------------
- */
-
+/* Read the payload of a pinned entry. */
 void
-cext_reader_init(CextReader *r, CextEntry *e)
+cext_store_read(CextReader *reader, CextEntry *e)
 {
-	uint32		off = e->payload_offset;
-
-	r->entry = e;
-	r->chunk = CHUNK_OF(e);
-	for (; off >= CHUNK_SIZE; off -= CHUNK_SIZE)
-		r->chunk = links[r->chunk];
-	r->offset = off;
-	r->left = e->payload_size;
-	r->scratch = NULL;
-	r->scratch_size = 0;
-}
-
-/* The next four bytes, without moving on.  The position must be aligned. */
-uint32
-cext_reader_peek(const CextReader *r)
-{
-	if (r->left < sizeof(uint32))
-		elog(ERROR, "cache entry is shorter than its contents");
-	return *(uint32 *) (chunks + (Size) r->chunk * CHUNK_SIZE + r->offset);
-}
-
-/* Copy the next bytes out.  Reading past the end is an error of the caller. */
-void
-cext_reader_copy(CextReader *r, char *dest, Size len)
-{
-	if (len > r->left)
-		elog(ERROR, "cache entry is shorter than its contents");
-	r->left -= len;
-	while (len > 0)
-	{
-		Size		n = Min(len, CHUNK_SIZE - r->offset);
-
-		memcpy(dest, chunks + (Size) r->chunk * CHUNK_SIZE + r->offset, n);
-		dest += n;
-		len -= n;
-		r->offset += n;
-		if (r->offset == CHUNK_SIZE)
-		{
-			r->offset = 0;
-			r->chunk = links[r->chunk];
-		}
-	}
-}
-
-/*
- * The next bytes, in one piece: in place where their chunks are neighbours,
- * else put together in scratch memory that the next call overwrites.
- */
-const char *
-cext_reader_get(CextReader *r, Size len)
-{
-	uint32		c = r->chunk;
-	Size		have = CHUNK_SIZE - r->offset;
-
-	if (len > r->left)
-		elog(ERROR, "cache entry is shorter than its contents");
-	while (have < len && links[c] == c + 1)
-	{
-		have += CHUNK_SIZE;
-		c++;
-	}
-	if (have >= len)
-	{
-		const char *result = chunks + (Size) r->chunk * CHUNK_SIZE + r->offset;
-		Size		end = r->offset + len;
-
-		/* c is the chunk of the last byte; at its end, go on to the next */
-		r->left -= len;
-		if (end / CHUNK_SIZE > c - r->chunk)
-		{
-			r->chunk = links[c];
-			r->offset = 0;
-		}
-		else
-		{
-			r->chunk += end / CHUNK_SIZE;
-			r->offset = end % CHUNK_SIZE;
-		}
-		return result;
-	}
-
-	if (r->scratch_size < len)
-	{
-		if (r->scratch != NULL)
-			pfree(r->scratch);
-		r->scratch_size = Max(len, 1024);
-		r->scratch = MemoryContextAllocHuge(CurrentMemoryContext, r->scratch_size);
-	}
-	cext_reader_copy(r, r->scratch, len);
-	return r->scratch;
+	cext_reader_start(reader, CHUNK_OF(e), e->payload_offset, e->payload_size);
 }
 
 
@@ -949,8 +510,8 @@ cext_store_scan_next(CextScan *scan)
 			return NULL;
 		lock = partition_of(scan->bucket);
 		LWLockAcquire(lock, LW_SHARED);
-		for (uint32 c = buckets[scan->bucket];
-			 c != NO_CHUNK && scan->n < (int) lengthof(scan->found);
+		for (uint32 c = store->buckets[scan->bucket];
+			 c != CEXT_NO_CHUNK && scan->n < (int) lengthof(scan->found);
 			 c = ENTRY(c)->next)
 		{
 			if (seen++ < scan->skip)
@@ -975,8 +536,8 @@ cext_store_usage(CextStoreUsage *usage)
 {
 	LWLockAcquire(store->alloc_lock, LW_SHARED);
 	usage->entries = store->entries;
-	usage->used = (uint64) (store->nchunks - store->free) * CHUNK_SIZE;
-	usage->limit = (uint64) store->nchunks * CHUNK_SIZE;
+	usage->used = (uint64) (cext_chunk_count() - cext_chunk_count_free()) * CEXT_CHUNK_SIZE;
+	usage->limit = (uint64) cext_chunk_count() * CEXT_CHUNK_SIZE;
 	usage->bookkeeping = store->overhead;
 	LWLockRelease(store->alloc_lock);
 }

@@ -11,6 +11,8 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 
+#include "cext_chunk.h"
+
 #define CEXT_SEED_SIZE	32		/* a SHA-256 digest */
 
 /*
@@ -97,17 +99,6 @@ typedef struct CextEntryInfo
 	const Oid  *rels;
 } CextEntryInfo;
 
-/* Reads a pinned entry's payload from front to back. */
-typedef struct CextReader
-{
-	CextEntry  *entry;
-	uint32		chunk;			/* where we are */
-	uint32		offset;			/* in the chunk */
-	uint32		left;			/* bytes of payload */
-	char	   *scratch;		/* palloc'd: pieces put together */
-	Size		scratch_size;
-} CextReader;
-
 /* Walks over all entries. */
 typedef struct CextScan
 {
@@ -128,7 +119,6 @@ typedef struct CextStoreUsage
 
 extern Size cext_store_shmem_size(Size budget);
 extern void cext_store_shmem_init(Size budget);
-extern void cext_store_set_dead_check(bool (*surely_dead) (const CextEntry *entry));
 
 extern CextEntry *cext_store_lookup(const CextIdent *id);
 extern void cext_store_hit(CextEntry *entry);
@@ -137,10 +127,7 @@ extern bool cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 							  const char *payload, Size size);
 extern bool cext_store_remove(const CextIdent *id);
 
-extern void cext_reader_init(CextReader *reader, CextEntry *entry);
-extern const char *cext_reader_get(CextReader *reader, Size len);
-extern uint32 cext_reader_peek(const CextReader *reader);
-extern void cext_reader_copy(CextReader *reader, char *dest, Size len);
+extern void cext_store_read(CextReader *reader, CextEntry *entry);
 
 extern void cext_store_scan_begin(CextScan *scan);
 extern CextEntry *cext_store_scan_next(CextScan *scan);

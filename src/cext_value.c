@@ -33,6 +33,8 @@
 #include "utils/timestamp.h"
 
 #include "cext_analyze.h"
+#include "cext_glob.h"
+#include "cext_prepared.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
@@ -373,7 +375,7 @@ get_value(const char *key, int keylen)
 	{
 		CextReader	reader;
 
-		cext_reader_init(&reader, e);
+		cext_store_read(&reader, e);
 		result = palloc(e->payload_size);
 		cext_reader_copy(&reader, result, e->payload_size);
 		cext_store_hit(e);
@@ -406,7 +408,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 		cext_stats_bypass(CEXT_BYPASS_TOO_LARGE);
 		value = NULL;
 	}
-	cext_note_recovered_prepared();
+	cext_prepared_recover();
 	cext_identify_value(key, keylen, &id);
 	cext_inval_add(cext_tag_value(id.hash));
 	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);

@@ -21,7 +21,7 @@
  *	4. withdraws the record                          (resource release, last)
  *
  * A reader that finds a slot in flight looks the holders up in committing[]
- * and prepared[]: while the holder's xid is running, its rows are invisible to
+ * and in cext_prepared.c: while the holder's xid is running, its rows are invisible to
  * a snapshot taken now and the entry is still right; otherwise it is a miss.
  * A record withdrawn between the reader's look at the slot and its look at the
  * records has done step 3, so the reader looks at the version once more.
@@ -32,17 +32,12 @@
  * Between T's becoming visible and step 3 the slot is in flight with an xid
  * that is not running: a miss.  See src/README for the whole argument.
  *
- * Patterns that are neither a key nor "prefix:*" go to a bounded log of
- * (sequence, pattern, xid, version).  A record is appended unresolved in step
- * 1 and resolved in step 3; an entry remembers the sequence up to which it was
- * compared, never past an unresolved one.  What falls out of the log leaves
- * its version in glob_dropped: older entries not compared by then are dead.
+ * Patterns that no tag stands for are in cext_glob.c, transactions that leave
+ * their commit to somebody else in cext_prepared.c.
  *
  * Locking: the clock and slots need none.  A committing record is written by
- * its backend alone, read by all with barriers.  The glob log and the prepared
- * table each have an LWLock; neither is taken on a hit unless a pattern was
- * logged since the entry was last compared, or a slot is in flight.  Nothing
- * here throws or allocates.
+ * its backend alone, read by all with barriers.  Nothing here throws or
+ * allocates.
  *
  * A crash of any backend makes the postmaster reinitialize shared memory, and
  * with it slots and entries alike.  An exit by FATAL error aborts the
@@ -52,18 +47,12 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "access/twophase.h"
+#include "access/xact.h"
 #include "common/hashfn.h"
-#include "miscadmin.h"
-#include "port/pg_bitutils.h"
-#include "storage/lwlock.h"
 #include "storage/procarray.h"
-#include "storage/shmem.h"
 
 #include "cext_compat.h"
-#include "cext_pattern.h"
-#include "cext_version.h"
+#include "cext_prepared.h"
 
 /* MAX_BACKENDS fits in 18 bits; 46 bits of clock last for decades. */
 #define INFLIGHT_BITS	18
@@ -79,8 +68,6 @@
 
 #define COMMITTING_TAGS 29
 #define COMMITTING_ALL	PG_UINT32_MAX
-#define PREPARED_TAGS	61
-#define GLOB_RECORDS	1024
 
 typedef struct CextCommitting
 {
@@ -89,22 +76,6 @@ typedef struct CextCommitting
 	CextTag		tags[COMMITTING_TAGS];
 } CextCommitting;
 
-typedef struct CextPrepared
-{
-	TransactionId xid;			/* invalid: free */
-	uint32		ntags;
-	CextTag		tags[PREPARED_TAGS];
-} CextPrepared;
-
-typedef struct CextGlob
-{
-	uint64		version;		/* 0: not resolved */
-	Oid			dbid;
-	TransactionId xid;
-	int			len;
-	char		pattern[CEXT_GLOB_LENGTH];
-} CextGlob;
-
 typedef struct CextVersionShared
 {
 	union
@@ -112,26 +83,12 @@ typedef struct CextVersionShared
 		pg_atomic_uint64 clock;
 		char		pad[PG_CACHE_LINE_SIZE];
 	}			c;
-
-	/* glob log: read without a lock, written under glob_lock */
-	pg_atomic_uint64 glob_next; /* sequence of the next record */
-	pg_atomic_uint64 glob_resolved; /* all before this one are resolved */
-	uint64		glob_dropped;	/* newest version that fell out; glob_lock */
-
-	/* prepared transactions: the table is protected by prepared_lock */
-	pg_atomic_uint32 nprepared;
-	pg_atomic_uint32 recovery_done; /* those of before the start are listed */
-	int			max_prepared;
-	LWLock	   *glob_lock;
-	LWLock	   *prepared_lock;
 	uint32		key_mask;
 } CextVersionShared;
 
 static CextVersionShared *shared;
 static pg_atomic_uint64 *slots;
 static CextCommitting *committing;
-static CextPrepared *prepared;
-static CextGlob *globs;
 
 
 /* A power of two of key slots in about this many bytes. */
@@ -141,16 +98,6 @@ key_slots(Size budget)
 	uint64		n = Max(budget / sizeof(pg_atomic_uint64), 1024);
 
 	return (uint32) 1 << Min(pg_leftmost_one_pos64(n), 28);
-}
-
-/*
- * Room for prepared transactions: one more than the server allows, because a
- * finished one keeps its record until somebody looks.
- */
-static int
-prepared_slots(void)
-{
-	return 2 * max_prepared_xacts + 1;
 }
 
 static Size
@@ -167,8 +114,6 @@ cext_version_shmem_size(Size budget)
 
 	size = add_size(size, CACHELINEALIGN(slots_size(budget)));
 	size = add_size(size, CACHELINEALIGN(mul_size(MaxBackends, sizeof(CextCommitting))));
-	size = add_size(size, CACHELINEALIGN(mul_size(prepared_slots(), sizeof(CextPrepared))));
-	size = add_size(size, CACHELINEALIGN(mul_size(GLOB_RECORDS, sizeof(CextGlob))));
 	return size;
 }
 
@@ -184,25 +129,13 @@ cext_version_shmem_init(Size budget)
 	slots = (pg_atomic_uint64 *) p;
 	p += CACHELINEALIGN(slots_size(budget));
 	committing = (CextCommitting *) p;
-	p += CACHELINEALIGN(mul_size(MaxBackends, sizeof(CextCommitting)));
-	prepared = (CextPrepared *) p;
-	p += CACHELINEALIGN(mul_size(prepared_slots(), sizeof(CextPrepared)));
-	globs = (CextGlob *) p;
 
 	if (!found)
 	{
-		LWLockPadded *locks = GetNamedLWLockTranche("cache_ext_versions");
 		uint32		n = key_slots(budget);
 
 		memset(shared, 0, cext_version_shmem_size(budget));
 		pg_atomic_init_u64(&shared->c.clock, 1);
-		pg_atomic_init_u64(&shared->glob_next, 1);
-		pg_atomic_init_u64(&shared->glob_resolved, 1);
-		pg_atomic_init_u32(&shared->nprepared, 0);
-		pg_atomic_init_u32(&shared->recovery_done, 0);
-		shared->max_prepared = prepared_slots();
-		shared->glob_lock = &locks[0].lock;
-		shared->prepared_lock = &locks[1].lock;
 		shared->key_mask = n - 1;
 		for (uint32 i = 0; i < SYSTEM_SLOTS + n; i++)
 			pg_atomic_init_u64(&slots[i], 0);
@@ -331,15 +264,16 @@ cext_version_clock(void)
 	return pg_atomic_read_u64(&shared->c.clock);
 }
 
-static void
-slot_begin(CextTag tag)
+/* Step 2 for one slot. */
+void
+cext_slot_begin(CextTag tag)
 {
 	pg_atomic_fetch_add_u64(&slots[tag], 1);
 }
 
 /* Step 3 for one slot. */
-static void
-slot_end(CextTag tag, uint64 version)
+void
+cext_slot_end(CextTag tag, uint64 version)
 {
 	uint64		old = pg_atomic_read_u64(&slots[tag]);
 	uint64		new;
@@ -353,8 +287,8 @@ slot_end(CextTag tag, uint64 version)
 }
 
 /* Draw a version.  A full barrier. */
-static uint64
-next_version(void)
+uint64
+cext_version_draw(void)
 {
 	return pg_atomic_add_fetch_u64(&shared->c.clock, 1);
 }
@@ -393,31 +327,7 @@ holders_running(CextTag tag)
 		}
 	}
 
-	if (pg_atomic_read_u32(&shared->nprepared) > 0)
-	{
-		TransactionId finished = InvalidTransactionId;
-
-		LWLockAcquire(shared->prepared_lock, LW_SHARED);
-		for (int i = 0; i < shared->max_prepared; i++)
-		{
-			CextPrepared *rec = &prepared[i];
-
-			if (TransactionIdIsValid(rec->xid) &&
-				has_tag(rec->tags, rec->ntags, tag) &&
-				!TransactionIdIsInProgress(rec->xid))
-			{
-				finished = rec->xid;
-				break;
-			}
-		}
-		LWLockRelease(shared->prepared_lock);
-		if (TransactionIdIsValid(finished))
-		{
-			cext_prepared_resolve(finished);
-			return false;
-		}
-	}
-	return true;
+	return cext_prepared_running(tag);
 }
 
 /*
@@ -476,7 +386,7 @@ cext_version_publish(TransactionId xid, const CextTag *tags, int ntags)
 						ntags <= COMMITTING_TAGS ? (uint32) ntags : COMMITTING_ALL);
 	pg_write_barrier();
 	for (int i = 0; i < ntags; i++)
-		slot_begin(tags[i]);
+		cext_slot_begin(tags[i]);
 }
 
 /* Another PRE_COMMIT callback, later than ours, invalidates too. */
@@ -497,265 +407,19 @@ cext_version_publish_more(CextTag tag)
 	else
 		pg_atomic_write_u32(&rec->ntags, COMMITTING_ALL);
 	pg_write_barrier();
-	slot_begin(tag);
+	cext_slot_begin(tag);
 }
 
 /* Steps 3 and 4. */
 void
 cext_version_finish(const CextTag *tags, int ntags)
 {
-	uint64		version = next_version();
+	uint64		version = cext_version_draw();
 
 	for (int i = 0; i < ntags; i++)
-		slot_end(tags[i], version);
+		cext_slot_end(tags[i], version);
 	pg_write_barrier();
 	pg_atomic_write_u32(&committing[cext_proc_number()].ntags, 0);
 }
 
 
-/* ----------------------------------------------------------------
- *		The glob log
- * ----------------------------------------------------------------
- */
-
-#define GLOB(seq) (&globs[(seq) % GLOB_RECORDS])
-
-/* Move glob_resolved past what is resolved.  glob_lock held exclusively. */
-static void
-advance_resolved(void)
-{
-	uint64		seq = pg_atomic_read_u64(&shared->glob_resolved);
-	uint64		next = pg_atomic_read_u64(&shared->glob_next);
-
-	while (seq < next && GLOB(seq)->version != 0)
-		seq++;
-	pg_atomic_write_u64(&shared->glob_resolved, seq);
-}
-
-/*
- * Log a pattern of the committing transaction, unresolved.  False if it does
- * not fit: too long, or the log is full of unresolved ones.
- */
-bool
-cext_glob_append(Oid dbid, const char *pattern, int len,
-				 TransactionId xid, uint64 *seq)
-{
-	uint64		next;
-	CextGlob   *rec;
-
-	if (len > CEXT_GLOB_LENGTH)
-		return false;
-
-	LWLockAcquire(shared->glob_lock, LW_EXCLUSIVE);
-	next = pg_atomic_read_u64(&shared->glob_next);
-	if (next - pg_atomic_read_u64(&shared->glob_resolved) >= GLOB_RECORDS)
-	{
-		LWLockRelease(shared->glob_lock);
-		return false;
-	}
-	rec = GLOB(next);
-	shared->glob_dropped = Max(shared->glob_dropped, rec->version);
-	rec->version = 0;
-	rec->dbid = dbid;
-	rec->xid = xid;
-	rec->len = len;
-	memcpy(rec->pattern, pattern, len);
-	pg_atomic_write_u64(&shared->glob_next, next + 1);
-	LWLockRelease(shared->glob_lock);
-
-	*seq = next;
-	return true;
-}
-
-/* The transaction that logged it has ended. */
-void
-cext_glob_resolve(uint64 seq)
-{
-	LWLockAcquire(shared->glob_lock, LW_EXCLUSIVE);
-	GLOB(seq)->version = next_version();
-	advance_resolved();
-	LWLockRelease(shared->glob_lock);
-}
-
-/* Entries stamped after this call need not look at records before it. */
-uint64
-cext_glob_resolved(void)
-{
-	uint64		seq = pg_atomic_read_u64(&shared->glob_resolved);
-
-	pg_read_barrier();
-	return seq;
-}
-
-/*
- * Has no logged pattern killed this entry?  *checked is the sequence up to
- * which that is known; it moves forward here.
- */
-bool
-cext_glob_alive(Oid dbid, const char *key, int keylen,
-				uint64 stamp, pg_atomic_uint64 *checked)
-{
-	uint64		seq = pg_atomic_read_u64(checked);
-	uint64		next = pg_atomic_read_u64(&shared->glob_next);
-	uint64		oldest;
-	uint64		known;
-	bool		alive = true;
-	bool		waiting = false;
-
-	if (likely(seq == next))
-		return true;
-
-	LWLockAcquire(shared->glob_lock, LW_SHARED);
-	next = pg_atomic_read_u64(&shared->glob_next);
-	oldest = next > GLOB_RECORDS ? next - GLOB_RECORDS : 1;
-	if (seq < oldest)
-	{
-		if (stamp < shared->glob_dropped)
-			alive = false;
-		seq = oldest;
-	}
-	for (known = seq; alive && seq < next; seq++)
-	{
-		CextGlob   *rec = GLOB(seq);
-
-		if (rec->version == 0)
-			waiting = true;
-		if ((rec->version == 0 || rec->version > stamp) && rec->dbid == dbid &&
-			cext_pattern_match(rec->pattern, rec->len, key, keylen) &&
-			(rec->version != 0 || !TransactionIdIsValid(rec->xid) ||
-			 !TransactionIdIsInProgress(rec->xid)))
-			alive = false;
-		if (!waiting)
-			known = seq + 1;
-	}
-	LWLockRelease(shared->glob_lock);
-
-	if (alive)
-		pg_atomic_write_u64(checked, known);
-	return alive;
-}
-
-
-/* ----------------------------------------------------------------
- *		Two-phase commit
- *
- * COMMIT PREPARED runs in any backend, through any door, and tells nobody; so
- * the tags stay in flight in prepared[] until somebody finds the transaction
- * no longer running.
- * ----------------------------------------------------------------
- */
-
-/*
- * Hand the tags of a transaction being prepared over.  False if the table is
- * full.
- */
-bool
-cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags)
-{
-	bool		done = false;
-
-	cext_prepared_sweep();
-	LWLockAcquire(shared->prepared_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < shared->max_prepared && !done; i++)
-	{
-		CextPrepared *rec = &prepared[i];
-
-		if (TransactionIdIsValid(rec->xid))
-			continue;
-		Assert(ntags <= PREPARED_TAGS);
-		rec->xid = xid;
-		rec->ntags = ntags;
-		memcpy(rec->tags, tags, ntags * sizeof(CextTag));
-		pg_atomic_fetch_add_u32(&shared->nprepared, 1);
-		for (int j = 0; j < ntags; j++)
-			slot_begin(tags[j]);
-		done = true;
-	}
-	LWLockRelease(shared->prepared_lock);
-	return done;
-}
-
-/* A prepared transaction has ended, this way or that.  Idempotent. */
-void
-cext_prepared_resolve(TransactionId xid)
-{
-	LWLockAcquire(shared->prepared_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < shared->max_prepared; i++)
-	{
-		CextPrepared *rec = &prepared[i];
-
-		if (rec->xid != xid)
-			continue;
-		{
-			uint64		version = next_version();
-
-			for (uint32 j = 0; j < rec->ntags; j++)
-				slot_end(rec->tags[j], version);
-		}
-		rec->xid = InvalidTransactionId;
-		pg_atomic_fetch_sub_u32(&shared->nprepared, 1);
-	}
-	LWLockRelease(shared->prepared_lock);
-}
-
-/* Resolve all that have ended.  Costs one read where there are none. */
-void
-cext_prepared_sweep(void)
-{
-	if (likely(pg_atomic_read_u32(&shared->nprepared) == 0))
-		return;
-
-	for (int i = 0; i < shared->max_prepared; i++)
-	{
-		TransactionId xid;
-
-		LWLockAcquire(shared->prepared_lock, LW_SHARED);
-		xid = prepared[i].xid;
-		LWLockRelease(shared->prepared_lock);
-		if (TransactionIdIsValid(xid) && !TransactionIdIsInProgress(xid))
-			cext_prepared_resolve(xid);
-	}
-}
-
-/* Has nobody listed the prepared transactions of before the start yet? */
-bool
-cext_prepared_recovery_pending(void)
-{
-	return max_prepared_xacts > 0 &&
-		pg_atomic_read_u32(&shared->recovery_done) == 0;
-}
-
-/*
- * These were prepared at the start of the server, or since: their tags are
- * lost, so whatever of them is not in the table counts for the whole cluster.
- */
-void
-cext_prepared_recovered(const TransactionId *xids, int n)
-{
-	LWLockAcquire(shared->prepared_lock, LW_EXCLUSIVE);
-	if (pg_atomic_read_u32(&shared->recovery_done) == 0)
-	{
-		for (int k = 0; k < n; k++)
-		{
-			CextPrepared *freerec = NULL;
-			bool		known = false;
-
-			for (int i = 0; i < shared->max_prepared; i++)
-			{
-				if (prepared[i].xid == xids[k])
-					known = true;
-				else if (freerec == NULL && !TransactionIdIsValid(prepared[i].xid))
-					freerec = &prepared[i];
-			}
-			if (known || freerec == NULL)
-				continue;
-			freerec->xid = xids[k];
-			freerec->ntags = 1;
-			freerec->tags[0] = CEXT_TAG_CLUSTER;
-			pg_atomic_fetch_add_u32(&shared->nprepared, 1);
-			slot_begin(CEXT_TAG_CLUSTER);
-		}
-		pg_atomic_write_u32(&shared->recovery_done, 1);
-	}
-	LWLockRelease(shared->prepared_lock);
-}

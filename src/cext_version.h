@@ -17,7 +17,6 @@ typedef uint32 CextTag;
 #define CEXT_TAG_CLUSTER	((CextTag) 0)
 
 #define CEXT_MAX_PREFIXES	8	/* ':' prefixes of a key that are tags */
-#define CEXT_GLOB_LENGTH	224 /* bytes of a pattern the log can hold */
 
 extern Size cext_version_shmem_size(Size budget);
 extern void cext_version_shmem_init(Size budget);
@@ -37,23 +36,15 @@ extern int	cext_prefix_depth(const char *prefix, int len);
 extern uint64 cext_version_clock(void);
 extern bool cext_version_alive(uint64 stamp, const CextTag *tags, int ntags);
 extern bool cext_version_surely_dead(uint64 stamp, const CextTag *tags, int ntags);
-extern uint64 cext_glob_resolved(void);
-extern bool cext_glob_alive(Oid dbid, const char *key, int keylen,
-							uint64 stamp, pg_atomic_uint64 *checked);
-extern void cext_prepared_sweep(void);
 
 /* the committing transaction */
 extern void cext_version_publish(TransactionId xid, const CextTag *tags, int ntags);
 extern void cext_version_publish_more(CextTag tag);
 extern void cext_version_finish(const CextTag *tags, int ntags);
-extern bool cext_glob_append(Oid dbid, const char *pattern, int len,
-							 TransactionId xid, uint64 *seq);
-extern void cext_glob_resolve(uint64 seq);
 
-/* two-phase commit */
-extern bool cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags);
-extern void cext_prepared_resolve(TransactionId xid);
-extern bool cext_prepared_recovery_pending(void);
-extern void cext_prepared_recovered(const TransactionId *xids, int n);
+/* for cext_glob.c and cext_prepared.c */
+extern void cext_slot_begin(CextTag tag);
+extern void cext_slot_end(CextTag tag, uint64 version);
+extern uint64 cext_version_draw(void);
 
 #endif							/* CEXT_VERSION_H */

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_glob.c
+ *		The log of patterns that no tag stands for.
+ *
+ * Patterns that are neither a key nor "prefix:*" go to a bounded log of
+ * (sequence, pattern, xid, version).  A record is appended unresolved before
+ * its transaction becomes visible, and resolved, with a version drawn from the
+ * clock, after: the same two steps as for a slot in cext_version.c, and the same
+ * argument.  An entry remembers the sequence up to which it was compared, never
+ * past an unresolved record.  What falls out of the log leaves its version in
+ * "dropped": entries not compared by then, with a stamp before it, are dead.
+ *
+ * A hit reads one word while nothing was logged since the entry was last
+ * compared; else it takes the lock, shared.  Nothing here throws or allocates.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "storage/lwlock.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+
+#include "cext_glob.h"
+#include "cext_pattern.h"
+#include "cext_version.h"
+
+#define GLOB_RECORDS	1024
+
+typedef struct CextGlob
+{
+	uint64		version;		/* 0: not resolved */
+	Oid			dbid;
+	TransactionId xid;
+	int			len;
+	char		pattern[CEXT_GLOB_LENGTH];
+} CextGlob;
+
+typedef struct GlobLog
+{
+	/* read without the lock, written under it */
+	pg_atomic_uint64 next;		/* sequence of the next record */
+	pg_atomic_uint64 resolved;	/* all before this one are resolved */
+	LWLock	   *lock;			/* protects the rest */
+	uint64		dropped;		/* newest version that fell out */
+	CextGlob	records[GLOB_RECORDS];
+} GlobLog;
+
+static GlobLog *log;
+
+Size
+cext_glob_shmem_size(void)
+{
+	return CACHELINEALIGN(sizeof(GlobLog));
+}
+
+void
+cext_glob_shmem_init(void)
+{
+	bool		found;
+
+	log = ShmemInitStruct("cache_ext glob log", cext_glob_shmem_size(), &found);
+	if (!found)
+	{
+		memset(log, 0, sizeof(GlobLog));
+		pg_atomic_init_u64(&log->next, 1);
+		pg_atomic_init_u64(&log->resolved, 1);
+		log->lock = &GetNamedLWLockTranche("cache_ext_glob")->lock;
+	}
+}
+
+#define GLOB(seq) (&log->records[(seq) % GLOB_RECORDS])
+
+/* Move "resolved" past what is resolved.  lock held exclusively. */
+static void
+advance_resolved(void)
+{
+	uint64		seq = pg_atomic_read_u64(&log->resolved);
+	uint64		next = pg_atomic_read_u64(&log->next);
+
+	while (seq < next && GLOB(seq)->version != 0)
+		seq++;
+	pg_atomic_write_u64(&log->resolved, seq);
+}
+
+/*
+ * Log a pattern of the committing transaction, unresolved.  False if it does
+ * not fit: too long, or the log is full of unresolved ones.
+ */
+bool
+cext_glob_append(Oid dbid, const char *pattern, int len,
+				 TransactionId xid, uint64 *seq)
+{
+	uint64		next;
+	CextGlob   *rec;
+
+	if (len > CEXT_GLOB_LENGTH)
+		return false;
+
+	LWLockAcquire(log->lock, LW_EXCLUSIVE);
+	next = pg_atomic_read_u64(&log->next);
+	if (next - pg_atomic_read_u64(&log->resolved) >= GLOB_RECORDS)
+	{
+		LWLockRelease(log->lock);
+		return false;
+	}
+	rec = GLOB(next);
+	log->dropped = Max(log->dropped, rec->version);
+	rec->version = 0;
+	rec->dbid = dbid;
+	rec->xid = xid;
+	rec->len = len;
+	memcpy(rec->pattern, pattern, len);
+	pg_atomic_write_u64(&log->next, next + 1);
+	LWLockRelease(log->lock);
+
+	*seq = next;
+	return true;
+}
+
+/* The transaction that logged it has ended. */
+void
+cext_glob_resolve(uint64 seq)
+{
+	LWLockAcquire(log->lock, LW_EXCLUSIVE);
+	GLOB(seq)->version = cext_version_draw();
+	advance_resolved();
+	LWLockRelease(log->lock);
+}
+
+/* Entries stamped after this call need not look at records before it. */
+uint64
+cext_glob_resolved(void)
+{
+	uint64		seq = pg_atomic_read_u64(&log->resolved);
+
+	pg_read_barrier();
+	return seq;
+}
+
+/*
+ * Has no logged pattern killed this entry?  *checked is the sequence up to
+ * which that is known; it moves forward here.
+ */
+bool
+cext_glob_alive(Oid dbid, const char *key, int keylen,
+				uint64 stamp, pg_atomic_uint64 *checked)
+{
+	uint64		seq = pg_atomic_read_u64(checked);
+	uint64		next = pg_atomic_read_u64(&log->next);
+	uint64		oldest;
+	uint64		known;
+	bool		alive = true;
+	bool		waiting = false;
+
+	if (likely(seq == next))
+		return true;
+
+	LWLockAcquire(log->lock, LW_SHARED);
+	next = pg_atomic_read_u64(&log->next);
+	oldest = next > GLOB_RECORDS ? next - GLOB_RECORDS : 1;
+	if (seq < oldest)
+	{
+		if (stamp < log->dropped)
+			alive = false;
+		seq = oldest;
+	}
+	for (known = seq; alive && seq < next; seq++)
+	{
+		CextGlob   *rec = GLOB(seq);
+
+		if (rec->version == 0)
+			waiting = true;
+		if ((rec->version == 0 || rec->version > stamp) && rec->dbid == dbid &&
+			cext_pattern_match(rec->pattern, rec->len, key, keylen) &&
+			(rec->version != 0 || !TransactionIdIsValid(rec->xid) ||
+			 !TransactionIdIsInProgress(rec->xid)))
+			alive = false;
+		if (!waiting)
+			known = seq + 1;
+	}
+	LWLockRelease(log->lock);
+
+	if (alive)
+		pg_atomic_write_u64(checked, known);
+	return alive;
+}
