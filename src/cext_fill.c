@@ -19,22 +19,27 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "executor/executor.h"
 #include "funcapi.h"
 #include "nodes/makefuncs.h"
-#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "cext_analyze.h"
 #include "cext_compat.h"
+#include "cext_fill.h"
 #include "cext_flight.h"
 #include "cext_glob.h"
-#include "cext_prepared.h"
 #include "cext_guc.h"
-#include "cext_fill.h"
+#include "cext_prepared.h"
 #include "cext_result.h"
 
 /* A recent 32-bit xid as a full one. */

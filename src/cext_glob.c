@@ -48,7 +48,7 @@ typedef struct GlobLog
 	CextGlob	records[GLOB_RECORDS];
 } GlobLog;
 
-static GlobLog *log;
+static GlobLog *globs;
 
 Size
 cext_glob_shmem_size(void)
@@ -61,28 +61,28 @@ cext_glob_shmem_init(void)
 {
 	bool		found;
 
-	log = ShmemInitStruct("cache_ext glob log", cext_glob_shmem_size(), &found);
+	globs = ShmemInitStruct("cache_ext glob log", cext_glob_shmem_size(), &found);
 	if (!found)
 	{
-		memset(log, 0, sizeof(GlobLog));
-		pg_atomic_init_u64(&log->next, 1);
-		pg_atomic_init_u64(&log->resolved, 1);
-		log->lock = &GetNamedLWLockTranche("cache_ext_glob")->lock;
+		memset(globs, 0, sizeof(GlobLog));
+		pg_atomic_init_u64(&globs->next, 1);
+		pg_atomic_init_u64(&globs->resolved, 1);
+		globs->lock = &GetNamedLWLockTranche("cache_ext_glob")->lock;
 	}
 }
 
-#define GLOB(seq) (&log->records[(seq) % GLOB_RECORDS])
+#define GLOB(seq) (&globs->records[(seq) % GLOB_RECORDS])
 
 /* Move "resolved" past what is resolved.  lock held exclusively. */
 static void
 advance_resolved(void)
 {
-	uint64		seq = pg_atomic_read_u64(&log->resolved);
-	uint64		next = pg_atomic_read_u64(&log->next);
+	uint64		seq = pg_atomic_read_u64(&globs->resolved);
+	uint64		next = pg_atomic_read_u64(&globs->next);
 
 	while (seq < next && GLOB(seq)->version != 0)
 		seq++;
-	pg_atomic_write_u64(&log->resolved, seq);
+	pg_atomic_write_u64(&globs->resolved, seq);
 }
 
 /*
@@ -99,22 +99,22 @@ cext_glob_append(Oid dbid, const char *pattern, int len,
 	if (len > CEXT_GLOB_LENGTH)
 		return false;
 
-	LWLockAcquire(log->lock, LW_EXCLUSIVE);
-	next = pg_atomic_read_u64(&log->next);
-	if (next - pg_atomic_read_u64(&log->resolved) >= GLOB_RECORDS)
+	LWLockAcquire(globs->lock, LW_EXCLUSIVE);
+	next = pg_atomic_read_u64(&globs->next);
+	if (next - pg_atomic_read_u64(&globs->resolved) >= GLOB_RECORDS)
 	{
-		LWLockRelease(log->lock);
+		LWLockRelease(globs->lock);
 		return false;
 	}
 	rec = GLOB(next);
-	log->dropped = Max(log->dropped, rec->version);
+	globs->dropped = Max(globs->dropped, rec->version);
 	rec->version = 0;
 	rec->dbid = dbid;
 	rec->xid = xid;
 	rec->len = len;
 	memcpy(rec->pattern, pattern, len);
-	pg_atomic_write_u64(&log->next, next + 1);
-	LWLockRelease(log->lock);
+	pg_atomic_write_u64(&globs->next, next + 1);
+	LWLockRelease(globs->lock);
 
 	*seq = next;
 	return true;
@@ -124,17 +124,17 @@ cext_glob_append(Oid dbid, const char *pattern, int len,
 void
 cext_glob_resolve(uint64 seq)
 {
-	LWLockAcquire(log->lock, LW_EXCLUSIVE);
+	LWLockAcquire(globs->lock, LW_EXCLUSIVE);
 	GLOB(seq)->version = cext_version_draw();
 	advance_resolved();
-	LWLockRelease(log->lock);
+	LWLockRelease(globs->lock);
 }
 
 /* Entries stamped after this call need not look at records before it. */
 uint64
 cext_glob_resolved(void)
 {
-	uint64		seq = pg_atomic_read_u64(&log->resolved);
+	uint64		seq = pg_atomic_read_u64(&globs->resolved);
 
 	pg_read_barrier();
 	return seq;
@@ -149,7 +149,7 @@ cext_glob_alive(Oid dbid, const char *key, int keylen,
 				uint64 stamp, pg_atomic_uint64 *checked)
 {
 	uint64		seq = pg_atomic_read_u64(checked);
-	uint64		next = pg_atomic_read_u64(&log->next);
+	uint64		next = pg_atomic_read_u64(&globs->next);
 	uint64		oldest;
 	uint64		known;
 	bool		alive = true;
@@ -158,12 +158,12 @@ cext_glob_alive(Oid dbid, const char *key, int keylen,
 	if (likely(seq == next))
 		return true;
 
-	LWLockAcquire(log->lock, LW_SHARED);
-	next = pg_atomic_read_u64(&log->next);
+	LWLockAcquire(globs->lock, LW_SHARED);
+	next = pg_atomic_read_u64(&globs->next);
 	oldest = next > GLOB_RECORDS ? next - GLOB_RECORDS : 1;
 	if (seq < oldest)
 	{
-		if (stamp < log->dropped)
+		if (stamp < globs->dropped)
 			alive = false;
 		seq = oldest;
 	}
@@ -181,7 +181,7 @@ cext_glob_alive(Oid dbid, const char *key, int keylen,
 		if (!waiting)
 			known = seq + 1;
 	}
-	LWLockRelease(log->lock);
+	LWLockRelease(globs->lock);
 
 	if (alive)
 		pg_atomic_write_u64(checked, known);

@@ -34,11 +34,11 @@
 
 #include "cext_analyze.h"
 #include "cext_glob.h"
-#include "cext_prepared.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"
+#include "cext_prepared.h"
 #include "cext_query.h"
 #include "cext_value.h"
 
