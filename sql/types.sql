@@ -98,13 +98,13 @@ FROM (SELECT roundtrip(type, expression) AS r FROM samples ORDER BY n) s;
 SELECT r FROM (SELECT n, roundtrip(type || ' ', expression) AS r FROM samples) s WHERE r IS NOT NULL ORDER BY n;
 
 -- no built-in type is forgotten: each with NULL, array types with an empty array
-SELECT count(*) > 300 AS many, count(*) FILTER (WHERE roundtrip(t, e) IS NULL) - count(*) AS wrong
+SELECT count(*) > 200 AS many, count(*) FILTER (WHERE roundtrip(t, e) IS NULL) - count(*) AS wrong
 FROM (SELECT format_type(oid, NULL) AS t, format('NULL::%s', format_type(oid, NULL)) AS e
 	  FROM pg_type WHERE typtype IN ('b', 'r', 'm', 'e', 'd') AND typnamespace = 'pg_catalog'::regnamespace
 	  UNION ALL
 	  SELECT format_type(oid, NULL), format('''{}''::%s', format_type(oid, NULL))
 	  FROM pg_type WHERE typcategory = 'A' AND typtype = 'b' AND typnamespace = 'pg_catalog'::regnamespace) s
-WHERE t NOT IN ('record[]', 'cstring[]', 'pg_toast_1213[]') AND NOT (t = 'unknown');
+WHERE NOT EXISTS (SELECT FROM pg_type e WHERE e.oid = (SELECT typelem FROM pg_type WHERE oid = t::regtype) AND e.typtype IN ('c', 'p'));
 
 -- all samples together, as columns of one row
 SELECT 'SELECT ' || string_agg(expression, ', ' ORDER BY n) AS query,
@@ -246,6 +246,7 @@ SELECT * FROM cached_rows((1, 2), 'row:record', 'SELECT 1, 2', 60) AS t(a intege
 
 -- records: columns of an anonymous record type are answered, not stored
 SELECT cached_json('record', 'SELECT (1, 2) AS r', 60);
+SELECT status();
 SELECT * FROM cached_json('record', 'SELECT ARRAY[(1, 2)] AS r', 60);
 SELECT err($$SELECT * FROM cached_query('record', 'SELECT (1, 2)', 60) AS t(r pair)$$);
 

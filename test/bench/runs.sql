@@ -1,4 +1,44 @@
--- What each session of pgbench notes about itself; see session() in run.
+-- What is measured lands in runs, a row for each block of calls; see run.
 CREATE TABLE runs (
     part text, what text, shape text, mode text, clients int, round int,
-    calls bigint, t0 numeric, t1 numeric, cpu_ns bigint, hits bigint);
+    pass int, calls bigint, t0 numeric, t1 numeric, cpu_ns bigint);
+
+-- Each pass, and what the first of its candidates did in the same pass.
+CREATE VIEW passes AS
+    SELECT part, what, shape, mode, clients, round, pass,
+           sum(calls) / (max(t1) - min(t0)) AS rate, sum(cpu_ns) / 1000.0 / sum(calls) AS cpu
+    FROM runs WHERE round > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7;
+
+CREATE VIEW compared AS
+    SELECT p.*, p.rate / b.rate AS ratio, p.cpu - b.cpu AS more
+    FROM passes p JOIN passes b USING (part, shape, mode, clients, round, pass)
+    WHERE b.what = CASE part WHEN 'hits' THEN 'SELECT 1' WHEN 'writes' THEN 'no trigger'
+        WHEN 'fills' THEN 'the query itself' ELSE 'not preloaded' END;
+
+-- A round is the median of its passes, a result the median of its rounds.
+CREATE VIEW rounds AS
+    SELECT part, what, shape, mode, clients, round,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY rate) AS rate,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) AS ratio,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu) AS cpu,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY more) AS more
+    FROM compared GROUP BY 1, 2, 3, 4, 5, 6;
+
+CREATE VIEW results AS
+    SELECT part, what, shape, mode, clients, count(*) AS rounds,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY rate) AS rate,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) AS ratio,
+           min(ratio) AS ratio_min, max(ratio) AS ratio_max,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu) AS cpu,
+           min(cpu) AS cpu_min, max(cpu) AS cpu_max,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY more) AS more
+    FROM rounds GROUP BY 1, 2, 3, 4, 5;
+
+-- For people: two or three digits, and "median (min–max)".
+CREATE FUNCTION digits(v float8) RETURNS text LANGUAGE sql AS $$
+    SELECT round(v::numeric, CASE WHEN abs(v) >= 100 OR v = 0 THEN 0 WHEN abs(v) >= 10 THEN 1
+        ELSE least(1 - floor(log(abs(v)::numeric))::int, 5) END)::text
+$$;
+CREATE FUNCTION spread(m float8, lo float8, hi float8) RETURNS text LANGUAGE sql AS $$
+    SELECT digits(m) || ' (' || digits(lo) || '–' || digits(hi) || ')'
+$$;

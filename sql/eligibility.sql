@@ -1,0 +1,191 @@
+\set ECHO none
+\getenv srcdir PG_ABS_SRCDIR
+\set setup :srcdir '/test/setup.sql'
+\i :setup
+\set ECHO all
+--
+-- What is answered past the cache, and why
+--
+
+CREATE TABLE t (id integer PRIMARY KEY, v text);
+INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 3) g;
+CREATE SEQUENCE seq;
+CREATE TABLE log (n integer);
+CREATE FUNCTION vol() RETURNS integer VOLATILE LANGUAGE sql AS $$ SELECT 1 $$;
+CREATE FUNCTION vol_plpgsql() RETURNS integer VOLATILE LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
+CREATE FUNCTION stable_reads() RETURNS bigint STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM t); END $$;
+CREATE FUNCTION stable_catalog() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN EXISTS (SELECT FROM pg_class); END $$;
+CREATE FUNCTION stable_temp() RETURNS bigint STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM temporary); END $$;
+CREATE FUNCTION writes() RETURNS integer VOLATILE LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1); RETURN 1; END $$;
+CREATE FUNCTION lies_and_writes() RETURNS integer VOLATILE LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1); RETURN 1; END $$;
+CREATE FUNCTION session_f() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN pg_backend_pid() > 0; END $$;
+CREATE FUNCTION session_sql() RETURNS text STABLE LANGUAGE sql AS $$ SELECT (inet_client_addr() IS NULL)::text $$;
+CREATE FUNCTION snapshot_f() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN pg_current_snapshot() IS NOT NULL; END $$;
+CREATE VIEW v_vol AS SELECT vol() AS a, id FROM t;
+CREATE VIEW v_stats AS SELECT count(*) >= 0 AS a FROM pg_stat_user_tables;
+CREATE FUNCTION twice(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	s1 text; s2 text;
+BEGIN
+	PERFORM cached_json('twice', query, 300);
+	s1 := status();
+	PERFORM cached_json('twice', query, 300);
+	s2 := status();
+	RETURN CASE WHEN s1 = s2 THEN s1 ELSE s1 || '; ' || s2 END;
+END
+$$;
+SELECT cache_stats_reset();
+
+-- by what the query calls
+SELECT query, twice(query) FROM unnest(ARRAY[
+	'SELECT 1', 'SELECT id FROM t', 'SELECT stable_reads()', 'SELECT now() IS NOT NULL', 'SELECT current_date IS NOT NULL', 'SELECT lower(v) FROM t',
+	'SELECT count(*) FROM t, generate_series(1, 10)', 'SELECT sum(id) OVER () FROM t', 'SELECT pg_typeof(1)', 'SELECT version() <> ''''', 'SELECT current_schema()', 'SELECT ''t''::regclass::text', 'SELECT 1::oid']) query;
+SELECT query, twice(query) FROM unnest(ARRAY[
+	'SELECT random() < 2', 'SELECT clock_timestamp() IS NULL', 'SELECT gen_random_uuid() IS NULL', 'SELECT vol()', 'SELECT vol_plpgsql()', 'SELECT a FROM v_vol',
+	'SELECT id FROM t WHERE vol() = 1', 'SELECT id FROM t ORDER BY random()', 'SELECT (SELECT vol())', 'SELECT * FROM vol()', 'WITH w AS (SELECT vol()) SELECT * FROM w',
+	'SELECT CASE WHEN false THEN random() END', 'SELECT pg_sleep(0)', 'SELECT count(random()) FROM t', 'SELECT timeofday() IS NULL', 'SELECT set_config(''app.x'', ''y'', false)',
+	'SELECT nextval(''seq'')', 'SELECT currval(''seq'')', 'SELECT lastval()', 'SELECT setval(''seq'', 7)', 'SELECT pg_relation_size(''t'') >= 0',
+	'SELECT cache_get(''x'')', 'SELECT cache_invalidate(''x'')', 'SELECT count(*) >= 0 FROM pg_locks',
+	'SELECT id FROM t TABLESAMPLE BERNOULLI (100)']) query;
+SELECT query, twice(query) FROM unnest(ARRAY[
+	'SELECT session_user', 'SELECT pg_backend_pid() > 0', 'SELECT inet_client_addr()', 'SELECT inet_server_port()', 'SELECT pg_current_snapshot() IS NULL', 'SELECT txid_current_snapshot() IS NULL',
+	'SELECT pg_my_temp_schema()', 'SELECT pg_trigger_depth()', 'SELECT pg_listening_channels()', 'SELECT pg_current_xact_id_if_assigned()', 'SELECT pg_conf_load_time() IS NULL',
+	'SELECT session_f()', 'SELECT session_sql()', 'SELECT snapshot_f()', 'SELECT id FROM t WHERE session_f() = ''true''', 'SELECT database_to_xml(false, false, '''') IS NULL']) query;
+
+-- by what it reads
+SELECT query, twice(query) FROM unnest(ARRAY[
+	'SELECT count(*) > 0 FROM pg_class', 'SELECT relname FROM pg_class WHERE oid = ''t''::regclass', 'SELECT count(*) > 0 FROM pg_settings', 'SELECT count(*) > 0 FROM pg_roles', 'SELECT count(*) > 0 FROM information_schema.tables',
+	'SELECT count(*) >= 0 FROM pg_stat_user_tables', 'SELECT a FROM v_stats', 'SELECT count(*) > 0 FROM pg_stat_activity', 'SELECT pg_stat_get_numscans(''t''::regclass) IS NULL', 'SELECT pg_stat_get_backend_idset() IS NULL',
+	'SELECT stable_catalog()', 'SELECT last_value FROM seq', 'SELECT count(*) FROM t JOIN pg_class ON oid = id', 'SELECT count(*) >= 0 FROM cache_entries']) query;
+CREATE TEMP TABLE temporary (a integer);
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT * FROM temporary', 'SELECT count(*) FROM t, temporary', 'SELECT stable_temp()', 'SELECT (SELECT max(a) FROM temporary)', 'SELECT id FROM t']) query;
+CREATE TEMP VIEW temp_view AS SELECT id FROM t;
+SELECT twice('SELECT * FROM temp_view');
+DROP VIEW temp_view;
+DROP TABLE temporary;
+-- a subquery that is never executed counts, too: it could be
+SELECT twice('SELECT 1 WHERE false AND EXISTS (SELECT FROM pg_class)');
+
+-- by what it does: a function that writes
+SET cache_ext.volatile_functions = cache;
+SELECT twice('SELECT writes()');
+SELECT twice('SELECT vol()');
+SELECT (probe('volatile', 'SELECT random() AS r')).result = (probe('volatile', 'SELECT random() AS r')).result AS same, status();
+SELECT twice('SELECT nextval(''seq'')') ~ 'hit' AS "the user wanted it";
+SELECT twice('SELECT session_user');
+SELECT twice('SELECT 1 FROM pg_class LIMIT 1');
+RESET cache_ext.volatile_functions;
+ALTER FUNCTION writes() STABLE;
+SELECT err($$SELECT cached_json('lie', 'SELECT writes()', 300)$$);
+ALTER FUNCTION writes() VOLATILE;
+SELECT twice('SELECT writes()');
+SELECT count(*) FROM log;
+
+-- by the result
+SELECT * FROM cached_query('shape', 'SELECT 1, NULL', 300) AS t(a integer, b text);
+SELECT status();
+SELECT count(*) FROM cached_rows((1, 2), 'shape', 'SELECT 1, 2', 300) AS t(a integer, b integer);
+SELECT status();
+SELECT cached_json('shape', 'SELECT $1 = $1 AS a', 300, ROW(1));
+SELECT status();
+SET cache_ext.max_entry_size = '1kB';
+SELECT twice('SELECT repeat(''x'', 2000)');
+RESET cache_ext.max_entry_size;
+
+-- by the session's settings
+SELECT * FROM probe('switch', 'SELECT 1 AS a');
+SET cache_ext.enabled = off;
+SELECT * FROM probe('switch', 'SELECT 1 AS a');
+RESET cache_ext.enabled;
+SELECT * FROM probe('switch', 'SELECT 1 AS a');
+-- a hard refresh: reads off recomputes and refills
+UPDATE t SET v = 'changed' WHERE id = 1;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+UPDATE t SET v = 'changed again' WHERE id = 1;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+SET cache_ext.enable_reads = off;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+RESET cache_ext.enable_reads;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+-- writes off: what is there is used, nothing is added
+SET cache_ext.enable_writes = off;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+SELECT * FROM probe('no writes', 'SELECT v FROM t WHERE id = 1');
+SELECT * FROM probe('no writes', 'SELECT v FROM t WHERE id = 1');
+SET cache_ext.enable_reads = off;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+RESET cache_ext.enable_reads;
+RESET cache_ext.enable_writes;
+SELECT entries('no writes');
+
+-- by the transaction
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+SELECT * FROM probe('serializable', 'SELECT 1 AS a');
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+COMMIT;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM probe('refresh', 'SELECT v FROM t WHERE id = 1');
+SELECT * FROM probe('repeatable', 'SELECT 1 AS a');
+SELECT * FROM probe('repeatable', 'SELECT 1 AS a');
+COMMIT;
+SELECT entries('repeatable');
+-- read uncommitted is read committed, and read only is no obstacle
+BEGIN ISOLATION LEVEL READ UNCOMMITTED READ ONLY;
+SELECT * FROM probe('uncommitted', 'SELECT 1 AS a');
+SELECT * FROM probe('uncommitted', 'SELECT 1 AS a');
+COMMIT;
+-- one that has written fills nothing, and has no hit on what it wrote to
+SELECT * FROM probe('log', 'SELECT count(*) FROM log');
+SELECT * FROM probe('other', 'SELECT 1 AS a');
+BEGIN;
+INSERT INTO log VALUES (2);
+SELECT * FROM probe('log', 'SELECT count(*) FROM log');
+SELECT * FROM probe('other', 'SELECT 1 AS a');
+SELECT * FROM probe('third', 'SELECT 1 AS a');
+SELECT * FROM probe('third', 'SELECT 1 AS a');
+ROLLBACK;
+SELECT * FROM probe('log', 'SELECT count(*) FROM log');
+SELECT entries('third');
+-- also where the writing was undone by a savepoint
+BEGIN;
+SAVEPOINT s;
+INSERT INTO log VALUES (2);
+ROLLBACK TO s;
+SELECT * FROM probe('third', 'SELECT 1 AS a');
+COMMIT;
+-- a lock that writers take is not yet a write, but a transaction id is
+BEGIN;
+LOCK TABLE log IN ROW EXCLUSIVE MODE;
+SELECT * FROM probe('fourth', 'SELECT 1 AS a');
+SELECT pg_current_xact_id() IS NOT NULL AS xid;
+SELECT * FROM probe('log', 'SELECT count(*) FROM log');
+SELECT * FROM probe('fifth', 'SELECT 1 AS a');
+ROLLBACK;
+BEGIN;
+SELECT count(*) FROM (SELECT FROM t FOR UPDATE) s;
+SELECT * FROM probe('sixth', 'SELECT 1 AS a');
+ROLLBACK;
+-- its own invalidation
+SELECT * FROM probe('own:1', 'SELECT count(*) FROM t');
+BEGIN;
+SELECT cache_invalidate('own:1');
+SELECT * FROM probe('own:1', 'SELECT count(*) FROM t');
+SELECT * FROM probe('own:2', 'SELECT count(*) FROM t');
+ROLLBACK;
+SELECT * FROM probe('own:1', 'SELECT count(*) FROM t');
+BEGIN;
+SELECT cache_invalidate_table('t');
+SELECT * FROM probe('own:1', 'SELECT count(*) FROM t');
+ROLLBACK;
+SELECT * FROM probe('own:1', 'SELECT count(*) FROM t');
+
+-- all are counted by reason
+SELECT reason, count > 0 AS counted, description FROM cache_bypass_reasons ORDER BY reason COLLATE "C";
+
+DROP VIEW v_vol, v_stats;
+DROP FUNCTION vol(), vol_plpgsql(), stable_reads(), stable_catalog(), stable_temp(), writes(), lies_and_writes(), session_f(), session_sql(), snapshot_f(), twice(text);
+DROP TABLE t, log;
+DROP SEQUENCE seq;

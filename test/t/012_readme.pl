@@ -1,0 +1,62 @@
+# Every SQL example of the README runs, in order, and does what it says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('main');
+my $readme = slurp_file("$FindBin::RealBin/../../README.md");
+my @blocks = $readme =~ /^```sql\n(.*?)^```/msg;
+
+cmp_ok(scalar @blocks, '>=', 5, 'the README has examples');
+my $n = 0;
+for my $block (@blocks)
+{
+	my ($out, $err);
+
+	$n++;
+	my $rc = $node->psql('postgres', $block, stdout => \$out, stderr => \$err,
+		on_error_stop => 1);
+	is($rc, 0, "example $n runs") or diag($err);
+	like($out, qr/"title": "Course 42"/, 'the first one shows the course') if $n == 1;
+}
+
+# what the comments in them say
+my $get = q{SELECT cached_json('course:42', 'SELECT * FROM courses WHERE id = $1', '5 minutes', 42), (cache_last_status()).status};
+
+like($node->safe_psql('postgres', $get), qr/"price": 99.*miss/, 'the update dropped the key');
+like($node->safe_psql('postgres', $get), qr/"price": 99.*hit/, 'and it is cached again');
+
+# every function, view and setting there is, is in it; and nothing else
+my $objects = $node->safe_psql(
+	'postgres', q{
+	SELECT DISTINCT coalesce(p.proname, c.relname)
+	FROM pg_depend d
+		LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+		LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+	WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_ext')
+		AND coalesce(p.proname, c.relname) IS NOT NULL
+		AND coalesce(p.proname, c.relname) NOT IN ('cache_policy_changed', 'cache_policies_list')
+	ORDER BY 1});
+for my $name (split /\n/, $objects)
+{
+	like($readme, qr/\b$name\b/, "the README tells of $name");
+}
+my $settings = $node->safe_psql('postgres',
+	q{SELECT name FROM pg_settings WHERE name LIKE 'cache\_ext.%' ORDER BY 1});
+for my $name (split /\n/, $settings)
+{
+	like($readme, qr/`\Q$name\E`/, "the README tells of $name");
+}
+my %known = map { $_ => 1 } split /\n/, "$objects\n$settings";
+my %said = map { $_ => 1 } $readme =~ /\b(cached_[a-z]+|cache_ext\.[a-z_]+)/g;
+delete @said{ grep { /^cache_ext\.(so|control)$/ } keys %said };
+is_deeply([ grep { !$known{$_} } sort keys %said ], [], 'and of nothing that does not exist');
+
+$node->stop;
+done_testing();
