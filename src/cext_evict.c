@@ -134,6 +134,13 @@ credit(const CextEntry *e)
 	return above < 48 ? 0 : Min(above / 48, 3);
 }
 
+/* Is nobody ever going to hit this entry again?  Needs no lock. */
+bool
+cext_evict_surely_dead(const CextEntry *e)
+{
+	return surely_dead != NULL && surely_dead(e);
+}
+
 /*
  * Choose a victim and pin it.  NULL if there is nothing.
  */
@@ -159,7 +166,7 @@ cext_evict_choose(void)
 			return NULL;
 
 		/* a round over everything ends: each step takes a chance away */
-		if (e->expires > now && !(surely_dead != NULL && surely_dead(e)))
+		if (e->expires > now && !cext_evict_surely_dead(e))
 		{
 			if (from_small)
 			{

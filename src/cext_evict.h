@@ -19,4 +19,6 @@ extern void cext_evict_add(CextEntry *entry, bool in_use);
 extern void cext_evict_remove(CextEntry *entry);
 extern CextEntry *cext_evict_choose(void);
 
+extern bool cext_evict_surely_dead(const CextEntry *entry);
+
 #endif							/* CEXT_EVICT_H */

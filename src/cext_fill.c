@@ -337,6 +337,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	instr_time	start;
 	instr_time	end;
 	Datum		result = (Datum) 0;
+	volatile bool failed = true;
 
 	*stored = false;
 	INSTR_TIME_SET_CURRENT(start);
@@ -452,9 +453,12 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 								   *us, &buf, reason);
 		else
 			*reason = tracker.reason;
+		failed = false;
 	}
 	PG_FINALLY();
 	{
+		if (failed)
+			cext_stats_add(CEXT_STAT_ERRORS, 1);
 		cext_tracker_pop(&tracker);
 	}
 	PG_END_TRY();

@@ -302,6 +302,16 @@ unlink_entry(CextEntry *e, uint32 bucket)
 	LWLockRelease(store->alloc_lock);
 }
 
+/* What expired or was invalidated made room without a loss. */
+static void
+count_removal(const CextEntry *e)
+{
+	if (e->expires <= GetCurrentTimestamp())
+		cext_stats_add(CEXT_STAT_EXPIRATIONS, 1);
+	else if (!cext_evict_surely_dead(e))
+		cext_stats_add(CEXT_STAT_EVICTIONS, 1);
+}
+
 /* Evict one entry.  False if there is nothing to evict. */
 static bool
 evict_one(void)
@@ -328,8 +338,7 @@ evict_one(void)
 	LWLockRelease(lock);
 	if (mine)
 	{
-		cext_stats_add(e->expires <= GetCurrentTimestamp() ?
-					   CEXT_STAT_EXPIRATIONS : CEXT_STAT_EVICTIONS, 1);
+		count_removal(e);
 		drop_ref(e);
 	}
 	drop_ref(e);
@@ -444,7 +453,11 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	LWLockRelease(store->alloc_lock);
 	LWLockRelease(lock);
 	if (old != NULL)
+	{
+		if (old->expires <= info->created)
+			cext_stats_add(CEXT_STAT_EXPIRATIONS, 1);
 		drop_ref(old);
+	}
 	RESUME_INTERRUPTS();
 	return true;
 }
