@@ -585,6 +585,10 @@ classify_walker(Node *node, void *arg)
 		c->reason = CEXT_BYPASS_SESSION_FUNCTION;
 	else if (IsA(node, NextValueExpr) && c->reason == CEXT_CACHEABLE)
 		c->reason = CEXT_BYPASS_VOLATILE;
+	else if (IsA(node, TableSampleClause) && c->reason == CEXT_CACHEABLE &&
+			 ((TableSampleClause *) node)->repeatable == NULL &&
+			 cext_volatile_functions == CEXT_VOLATILE_BYPASS)
+		c->reason = CEXT_BYPASS_VOLATILE;
 	else if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;

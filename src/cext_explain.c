@@ -168,7 +168,7 @@ cache_explain(PG_FUNCTION_ARGS)
 	if (reason == CEXT_CACHEABLE)
 		reason = found;
 	plan = cext_plan_query(query, call.args.query, 0, NULL);
-	found = examine_plan(plan, &rels, call.rls_covered);
+	found = examine_plan(plan, &rels, call.args.rls_covered);
 	if (reason == CEXT_CACHEABLE)
 		reason = found;
 

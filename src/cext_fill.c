@@ -361,7 +361,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 
 	memset(&tracker, 0, sizeof(tracker));
 	tracker.reason = *reason;
-	tracker.rls_covered = call->rls_covered;
+	tracker.rls_covered = call->args.rls_covered;
 	cext_tracker_push(&tracker);
 	tracker.stamp = stamp;
 	PG_TRY();

@@ -469,7 +469,9 @@ cext_identify(const CextArgs *args, CextIdent *id)
 	memset(id, 0, sizeof(CextIdent));
 	id->dbid = MyDatabaseId;
 	id->roleid = GetUserId();
-	id->form = args->form;
+
+	/* an entry filled under such a policy ends with it */
+	id->form = args->rls_covered ? pg_toupper((unsigned char) args->form) : args->form;
 	id->key = args->key;
 	id->keylen = args->keylen;
 	id->args = "";

@@ -15,7 +15,8 @@
 /* What a caller asked for. */
 typedef struct CextArgs
 {
-	char		form;			/* as in CextIdent */
+	char		form;			/* as in CextIdent, in lower case */
+	bool		rls_covered;	/* identity settings stand for row security */
 	const char *key;
 	int			keylen;
 	const char *query;

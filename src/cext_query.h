@@ -44,7 +44,6 @@ typedef struct CextCall
 	CextArgs	args;			/* key, query and arguments */
 	double		ttl;			/* seconds; negative: take the default */
 	Oid			schema;			/* of the extension */
-	bool		rls_covered;	/* identity settings stand for row security */
 } CextCall;
 
 extern void cext_read_rows(CextCall *call, TupleDesc expected,

@@ -118,7 +118,7 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 		if (call->ttl <= 0)
 			call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) :
 				cext_default_ttl;
-		call->rls_covered = policy != NULL && policy->rls_covered;
+		call->args.rls_covered = policy != NULL && policy->rls_covered;
 	}
 
 	if (PG_NARGS() > rest)

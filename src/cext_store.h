@@ -24,7 +24,8 @@ typedef struct CextIdent
 	uint64		hash;			/* of all that follows */
 	Oid			dbid;
 	Oid			roleid;
-	char		form;			/* 'r' rows, 'j' json, 'v' value */
+	char		form;			/* 'r' rows, 'j' json, 'v' value; upper case: a
+								 * policy let row-level security pass */
 	uint8		seed[CEXT_SEED_SIZE];	/* digest of query and settings */
 	const char *key;
 	int			keylen;

@@ -353,7 +353,7 @@ copy_entry(CextEntry *e, TimestampTz now, EntryCopy *copy)
 		return false;
 
 	copy->roleid = e->roleid;
-	copy->form = e->form;
+	copy->form = pg_tolower((unsigned char) e->form);
 	copy->alive = e->expires > now && cext_entry_alive(e);
 	copy->created = e->created;
 	copy->expires = e->expires;
