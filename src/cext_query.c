@@ -343,8 +343,10 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 	PG_TRY();
 	{
 		result = cext_fill(call, ident, &fill_reason, claimed, &stored, &us, expected, tuplestore);
+		/* a reason found before is this session's, one found now the query's */
 		landing = stored ? CEXT_LANDED_STORED :
-			fill_reason != CEXT_CACHEABLE ? CEXT_LANDED_NOT_STORED : CEXT_LANDED_FAILED;
+			why == CEXT_CACHEABLE && fill_reason != CEXT_CACHEABLE ?
+			CEXT_LANDED_NOT_STORED : CEXT_LANDED_FAILED;
 	}
 	PG_FINALLY();
 	{
@@ -368,6 +370,34 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 	return result;
 }
 
+/* The answer from a pinned entry, which is unpinned here. */
+static Datum
+serve(CextCall *call, CextEntry *e, TupleDesc expected, Tuplestorestate *tuplestore,
+	  instr_time start)
+{
+	double		saved_us = e->fill_us;
+	uint16		ns = e->ns;
+	volatile Datum result = (Datum) 0;
+
+	cext_last_status.created = e->created;
+	cext_last_status.expires = Min(e->expires,
+								   e->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
+	PG_TRY();
+	{
+		if (unlikely(cext_tracking()))
+			cext_tracker_entry(e);
+		result = replay(e, expected, tuplestore);
+		cext_store_hit(e);
+	}
+	PG_FINALLY();
+	{
+		cext_store_unpin(e);
+	}
+	PG_END_TRY();
+	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, saved_us, start);
+	return result;
+}
+
 /* One call: from the cache, or computed. */
 static Datum
 read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
@@ -375,9 +405,8 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 	CextBypass	reason;
 	CextIdent	ident;
 	CextEntry  *e = NULL;
-	volatile Datum result = (Datum) 0;
 	instr_time	start;
-	volatile bool claimed = false;
+	bool		claimed = false;
 	uint64		hash = 0;
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -394,42 +423,17 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 		cext_prepared_recover();
 		cext_identify(&call->args, &ident);
 		if (cext_enable_reads)
-		{
-			bool		mine = false;
-
-			e = find_or_claim(&ident, call->ttl, &reason, &mine, &hash);
-			claimed = mine;
-		}
+			e = find_or_claim(&ident, call->ttl, &reason, &claimed, &hash);
 		else
 			reason = CEXT_BYPASS_READS_OFF;
 	}
 
 	if (likely(e != NULL))
 	{
-		double		saved_us = e->fill_us;
-		uint16		ns = e->ns;
-
 		if (claimed)
 			cext_flight_end(CEXT_LANDED_STORED);
-		cext_last_status.created = e->created;
-		cext_last_status.expires = Min(e->expires,
-									   e->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
-		PG_TRY();
-		{
-			if (unlikely(cext_tracking()))
-				cext_tracker_entry(e);
-			result = replay(e, expected, tuplestore);
-			cext_store_hit(e);
-		}
-		PG_FINALLY();
-		{
-			cext_store_unpin(e);
-		}
-		PG_END_TRY();
-		cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, saved_us, start);
-		return result;
+		return serve(call, e, expected, tuplestore, start);
 	}
-
 	return compute(call, &ident, reason, claimed, hash, expected, tuplestore, start);
 }
 

@@ -182,6 +182,20 @@ cached_query(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Check the rows of a domain over a row type, in place. */
+static void
+check_domain(Oid domain, TupleDesc desc, Tuplestorestate *store)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	void	   *extra = NULL;
+
+	while (tuplestore_gettupleslot(store, true, false, slot))
+		domain_check(ExecFetchSlotHeapTupleDatum(slot), false, domain, &extra,
+					 CurrentMemoryContext);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_rescan(store);
+}
+
 /* cached_rows(rowtype, key, query, ttl [, args]) returns setof anyelement */
 Datum
 cached_rows(PG_FUNCTION_ARGS)
@@ -189,9 +203,12 @@ cached_rows(PG_FUNCTION_ARGS)
 	CextCall	call;
 	Oid			type;
 	TupleDesc	desc;
+	TypeFuncClass class;
+	Tuplestorestate *store;
 
 	check_set_context(fcinfo);
-	switch (get_call_result_type(fcinfo, &type, &desc))
+	class = get_call_result_type(fcinfo, &type, &desc);
+	switch (class)
 	{
 		case TYPEFUNC_COMPOSITE:
 		case TYPEFUNC_COMPOSITE_DOMAIN:
@@ -207,7 +224,10 @@ cached_rows(PG_FUNCTION_ARGS)
 					 errhint("Write cached_rows(NULL::some_table, ...), or use cached_query with a column definition list.")));
 	}
 	cext_take_call(fcinfo, 1, 'r', &call);
-	cext_read_rows(&call, desc, begin_rows(fcinfo, desc));
+	store = begin_rows(fcinfo, desc);
+	cext_read_rows(&call, desc, store);
+	if (class == TYPEFUNC_COMPOSITE_DOMAIN)
+		check_domain(type, desc, store);
 	return (Datum) 0;
 }
 
