@@ -152,18 +152,26 @@ add_tag(CextTracker *t, CextTag tag)
 
 /*
  * Stop.  What was learned is true of the outer fill as well, even if this one
- * failed: a function may have caught the error.
+ * failed: a function may have caught the error.  And whoever invalidates the
+ * inner key means the outer entry too, stored or not.
  */
 void
-cext_tracker_pop(CextTracker *tracker)
+cext_tracker_pop(CextTracker *tracker, const char *key, int keylen)
 {
 	CextTracker *outer = tracker->parent;
+	CextTag		tags[CEXT_MAX_PREFIXES + 1];
+	int			ntags;
 	ListCell   *lc;
 
 	/* an inner one that an error skipped goes too */
 	current = outer;
-	if (outer == NULL)
+	if (outer == NULL || !cext_active())
 		return;
+	ntags = cext_tags_of_key(MyDatabaseId, key, keylen, tags);
+	for (int i = 0; i < ntags; i++)
+		add_tag(outer, tags[i]);
+	/* patterns are compared with the outer key alone: see the tag */
+	add_tag(outer, cext_tag_globs(MyDatabaseId));
 	foreach(lc, tracker->rels)
 		add_rel(outer, lfirst_oid(lc));
 	foreach(lc, tracker->inherited)

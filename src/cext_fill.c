@@ -459,7 +459,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	{
 		if (failed)
 			cext_stats_add(CEXT_STAT_ERRORS, 1);
-		cext_tracker_pop(&tracker);
+		cext_tracker_pop(&tracker, call->args.key, call->args.keylen);
 	}
 	PG_END_TRY();
 

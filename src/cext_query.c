@@ -322,7 +322,7 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 }
 
 /* The answer as computed here. */
-static Datum
+static pg_noinline Datum
 compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claimed,
 		uint64 hash, TupleDesc expected, Tuplestorestate *tuplestore, instr_time start)
 {
@@ -371,7 +371,7 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 }
 
 /* The answer from a pinned entry, which is unpinned here. */
-static Datum
+static pg_noinline Datum
 serve(CextCall *call, CextEntry *e, TupleDesc expected, Tuplestorestate *tuplestore,
 	  instr_time start)
 {
