@@ -389,11 +389,13 @@ serve(CextCall *call, CextEntry *e, TupleDesc expected, Tuplestorestate *tuplest
 		result = replay(e, expected, tuplestore);
 		cext_store_hit(e);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		cext_store_unpin(e);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	cext_store_unpin(e);
 	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, saved_us, start);
 	return result;
 }
