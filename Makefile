@@ -3,6 +3,7 @@
 #   make            build                make check   every test, on servers of its own
 #   make install    install              make demo    a guided tour on a throw-away server
 #   make clean      remove what was built  make bench   the benchmark
+#                                          make mutants break it, and see the tests notice
 #
 # A build needs PostgreSQL 15 or later with its server headers.  PG_CONFIG
 # names another installation than the one in the PATH.  check, demo and bench
@@ -10,7 +11,7 @@
 
 PG_CONFIG ?= pg_config
 
-own_goals = check demo bench
+own_goals = check demo bench mutants
 
 ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 
@@ -25,6 +26,9 @@ check:
 
 demo:
 	@test/demo/run
+
+mutants:
+	@test/mutants/run
 
 bench:
 	@test -x test/bench/run || { echo 'bench: there is no test/bench/run in this tree' >&2; exit 1; }

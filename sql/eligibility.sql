@@ -44,9 +44,13 @@ SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT random() < 2', 'SELECT clock_timestamp() IS NULL', 'SELECT gen_random_uuid() IS NULL', 'SELECT vol()', 'SELECT vol_plpgsql()', 'SELECT a FROM v_vol',
 	'SELECT id FROM t WHERE vol() = 1', 'SELECT id FROM t ORDER BY random()', 'SELECT (SELECT vol())', 'SELECT * FROM vol()', 'WITH w AS (SELECT vol()) SELECT * FROM w',
 	'SELECT CASE WHEN false THEN random() END', 'SELECT pg_sleep(0)', 'SELECT count(random()) FROM t', 'SELECT timeofday() IS NULL', 'SELECT set_config(''app.x'', ''y'', false)',
-	'SELECT nextval(''seq'')', 'SELECT currval(''seq'')', 'SELECT lastval()', 'SELECT setval(''seq'', 7)', 'SELECT pg_relation_size(''t'') >= 0',
+	'SELECT pg_relation_size(''t'') >= 0',
 	'SELECT cache_get(''x'')', 'SELECT cache_invalidate(''x'')', 'SELECT count(*) >= 0 FROM pg_locks',
 	'SELECT id FROM t TABLESAMPLE BERNOULLI (100)']) query;
+SELECT twice('SELECT nextval(''seq'')');
+SELECT twice('SELECT currval(''seq'')');
+SELECT twice('SELECT lastval()');
+SELECT twice('SELECT setval(''seq'', 7)');
 SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT session_user', 'SELECT pg_backend_pid() > 0', 'SELECT inet_client_addr()', 'SELECT inet_server_port()', 'SELECT pg_current_snapshot() IS NULL', 'SELECT txid_current_snapshot() IS NULL',
 	'SELECT pg_my_temp_schema()', 'SELECT pg_trigger_depth()', 'SELECT pg_listening_channels()', 'SELECT pg_current_xact_id_if_assigned()', 'SELECT pg_conf_load_time() IS NULL',
@@ -56,7 +60,8 @@ SELECT query, twice(query) FROM unnest(ARRAY[
 SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT count(*) > 0 FROM pg_class', 'SELECT relname FROM pg_class WHERE oid = ''t''::regclass', 'SELECT count(*) > 0 FROM pg_settings', 'SELECT count(*) > 0 FROM pg_roles', 'SELECT count(*) > 0 FROM information_schema.tables',
 	'SELECT count(*) >= 0 FROM pg_stat_user_tables', 'SELECT a FROM v_stats', 'SELECT count(*) > 0 FROM pg_stat_activity', 'SELECT pg_stat_get_numscans(''t''::regclass) IS NULL', 'SELECT pg_stat_get_backend_idset() IS NULL',
-	'SELECT stable_catalog()', 'SELECT last_value FROM seq', 'SELECT count(*) FROM t JOIN pg_class ON oid = id', 'SELECT count(*) >= 0 FROM cache_entries']) query;
+	'SELECT last_value FROM seq', 'SELECT count(*) FROM t JOIN pg_class ON oid = id', 'SELECT count(*) >= 0 FROM cache_entries']) query;
+SELECT twice('SELECT stable_catalog()');
 CREATE TEMP TABLE temporary (a integer);
 SELECT query, twice(query) FROM unnest(ARRAY['SELECT * FROM temporary', 'SELECT count(*) FROM t, temporary', 'SELECT stable_temp()', 'SELECT (SELECT max(a) FROM temporary)', 'SELECT id FROM t']) query;
 CREATE TEMP VIEW temp_view AS SELECT id FROM t;
@@ -71,7 +76,7 @@ SET cache_ext.volatile_functions = cache;
 SELECT twice('SELECT writes()');
 SELECT twice('SELECT vol()');
 SELECT (probe('volatile', 'SELECT random() AS r')).result = (probe('volatile', 'SELECT random() AS r')).result AS same, status();
-SELECT twice('SELECT nextval(''seq'')') ~ 'hit' AS "the user wanted it";
+SELECT twice('SELECT nextval(''seq'')');
 SELECT twice('SELECT session_user');
 SELECT twice('SELECT 1 FROM pg_class LIMIT 1');
 RESET cache_ext.volatile_functions;

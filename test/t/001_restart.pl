@@ -67,20 +67,51 @@ $node->safe_psql('postgres', q{COMMIT PREPARED 'one'; ROLLBACK PREPARED 'two'});
 is(read_now($node, 1), '4|miss', 'COMMIT PREPARED before the first call');
 is(read_now($node, 1), '4|hit', 'nothing is left in flight');
 
-# a fill that is going on when the transaction of before commits
+# it commits while the first call looks which ones there are
+my $holder = session($node);
+my $reader;
+sub start_slow
+{
+	my ($point) = @_;
+
+	$reader = session($node);
+	$reader->query_safe("SET cext_test.pause = '$point'");
+	hold($holder, $point);
+	begin_query($reader, cached(1));
+	wait_paused($node, $reader, $point);
+	return;
+}
+
+sub end_slow
+{
+	my ($point) = @_;
+
+	release($holder, $point);
+	my $result = end_query($reader);
+	$reader->quit;
+	return $result;
+}
+
+$holder->quit;
 prepare_two();
 $node->restart;
-my $holder = session($node);
-my $reader = session($node);
-hold($holder, 'start');
-$reader->query_safe(q{SET cext_test.pause = 'start'});
-begin_query($reader, cached(1));
-wait_paused($node, $reader, 'start');
+$holder = session($node);
+start_slow('end');
 $node->safe_psql('postgres', q{COMMIT PREPARED 'one'; ROLLBACK PREPARED 'two'});
-release($holder, 'start');
-is(end_query($reader), '4|miss', 'a slow reader sees the row of before');
-is(read_now($node, 1), '5|miss', 'but does not leave it to others');
-$_->quit for $holder, $reader;
+is(end_slow('end'), '5|miss', 'the first call sees what was committed meanwhile');
+is(read_now($node, 1), '5|hit', 'and nothing is left in flight');
+
+# it commits while a fill goes on
+$holder->quit;
+prepare_two();
+$node->restart;
+$holder = session($node);
+is(read_now($node, 3), '1|miss', 'another row is read first');
+start_slow('start');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'one'; ROLLBACK PREPARED 'two'});
+is(end_slow('start'), '5|miss', 'a slow reader sees the row of before');
+is(read_now($node, 1), '6|miss', 'but does not leave it to others');
+$holder->quit;
 
 $node->stop;
 done_testing();

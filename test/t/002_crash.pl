@@ -47,8 +47,8 @@ sub run_paused
 	my $holder = session($node);
 	my $s = session($node);
 
-	hold($holder, $point);
 	$s->query_safe("SET cext_test.pause = '$point'");
+	hold($holder, $point);
 	begin_query($s, $sql);
 	wait_paused($node, $s, $point);
 	return ($s, $holder);
@@ -84,17 +84,17 @@ finish($s, $holder);
 
 # a callback that fails when the rows are visible makes the server panic
 $s = session($node);
-$s->query_safe(q{SET cext_test.error = 'commit'});
-begin_query($s, 'UPDATE item SET v = v + 1 WHERE id = 1');
-$node->wait_for_log(qr/PANIC:  cannot abort transaction/);
-$node->wait_for_log(qr/all server processes terminated; reinitializing.*all server processes terminated; reinitializing.*all server processes terminated; reinitializing.*all server processes terminated; reinitializing/s);
+my $offset = -s $node->logfile;
+begin_query($s,
+	q{BEGIN; SET LOCAL cext_test.error = 'commit'; UPDATE item SET v = v + 1 WHERE id = 1; COMMIT});
+$node->wait_for_log(qr/PANIC:  cannot abort transaction .*all server processes terminated; reinitializing/s, $offset);
 check_recovered('failing COMMIT callback', 3);
 finish($s);
 
 # the same without an xid is an ordinary error, after PRE_COMMIT
 $s = session($node);
-$s->query_safe(q{SET cext_test.error = 'commit'});
-begin_query($s, q{SELECT cache_invalidate('item:1')});
+begin_query($s,
+	q{BEGIN; SET LOCAL cext_test.error = 'commit'; SELECT cache_invalidate('item:1'); COMMIT});
 like(end_query($s), qr/cext_test.error/, 'failing COMMIT callback without an xid');
 is(read_now($node, 1), '3|miss', 'invalidated all the same');
 is(read_now($node, 1), '3|hit', 'and nothing is left in flight');

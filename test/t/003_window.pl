@@ -75,12 +75,15 @@ for my $how (qw(pg_cancel_backend pg_terminate_backend))
 {
 	my $s = session($node);
 
-	hold($holder, 'pre_commit');
 	$s->query_safe(q{SET cext_test.pause = 'pre_commit'});
+	hold($holder, 'pre_commit');
 	begin_query($s, $update);
 	wait_paused($node, $s, 'pre_commit');
 	is(read_now($node, 1), '2|hit', "$how: a hit while stopped before the commit");
 	$node->safe_psql('postgres', "SELECT $how(" . pid_of($s) . ')');
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE state = 'active' AND pid = " . pid_of($s));
+	release($holder, 'pre_commit');
 	if ($how eq 'pg_cancel_backend')
 	{
 		like(end_query($s), qr/canceling statement due to user request/, "$how: canceled");
@@ -91,14 +94,13 @@ for my $how (qw(pg_cancel_backend pg_terminate_backend))
 		wait_gone($node, $s);
 		$s->{run}->kill_kill;
 	}
-	release($holder, 'pre_commit');
 	like(read_now($node, 1), qr/^2\|/, "$how: the row is unchanged");
 	is(read_now($node, 1), '2|hit', "$how: nothing is left in flight");
 }
 
 # stopped when visible, and terminated there: that takes effect after the commit
-hold($holder, 'commit');
 $writer->query_safe(q{SET cext_test.pause = 'commit'});
+hold($holder, 'commit');
 begin_query($writer, $update);
 wait_paused($node, $writer, 'commit');
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . pid_of($writer) . ')');

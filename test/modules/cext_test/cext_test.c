@@ -15,7 +15,8 @@
  *	end			... was executed, and its result not yet stored
  *	pre_commit	all PRE_COMMIT callbacks have run, the rows are not visible
  *	commit		the rows are visible, no COMMIT callback has run
- *	release		... and catalog invalidations are out and all locks released
+ *	inval		... all have, but catalog invalidations are not out
+ *	release		... they are, and all locks have been released
  *
  * The first three are passed over at the top level, by statements as the
  * client sends them.  PostgreSQL has no hook at pre_commit; but a transaction
@@ -64,6 +65,7 @@ typedef enum Point
 	POINT_END,
 	POINT_PRE_COMMIT,
 	POINT_COMMIT,
+	POINT_INVAL,
 	POINT_RELEASE
 } Point;
 
@@ -74,6 +76,7 @@ static const struct config_enum_entry point_options[] = {
 	{"end", POINT_END, false},
 	{"pre_commit", POINT_PRE_COMMIT, false},
 	{"commit", POINT_COMMIT, false},
+	{"inval", POINT_INVAL, false},
 	{"release", POINT_RELEASE, false},
 	{NULL, 0, false}
 };
@@ -85,9 +88,9 @@ static int	pause_at = POINT_NONE;
 static int	error_at = POINT_NONE;
 static int	jitter = 0;
 
-/* depth of ExecutorRun, and whether this commit was stopped at its release */
+/* depth of ExecutorRun, and the next point of this commit */
 static int	depth;
-static bool released = true;
+static Point next_release = POINT_NONE;
 
 static planner_hook_type prev_planner;
 static ExecutorStart_hook_type prev_executor_start;
@@ -215,7 +218,7 @@ xact_callback(XactEvent event, void *arg)
 			reach(POINT_PRE_COMMIT);
 			break;
 		case XACT_EVENT_COMMIT:
-			released = false;
+			next_release = POINT_INVAL;
 			reach(POINT_COMMIT);
 			break;
 		default:
@@ -226,11 +229,19 @@ xact_callback(XactEvent event, void *arg)
 static void
 release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)
 {
-	/* called once for each resource owner */
-	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !isCommit || !isTopLevel || released)
+	if (!isCommit || !isTopLevel)
 		return;
-	released = true;
-	reach(POINT_RELEASE);
+	/* called once for each resource owner; the first call counts */
+	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS && next_release == POINT_INVAL)
+	{
+		next_release = POINT_RELEASE;
+		reach(POINT_INVAL);
+	}
+	else if (phase == RESOURCE_RELEASE_AFTER_LOCKS && next_release == POINT_RELEASE)
+	{
+		next_release = POINT_NONE;
+		reach(POINT_RELEASE);
+	}
 }
 
 

@@ -1,0 +1,84 @@
+# Memory full, with eight clients storing more than it holds: no errors, no more
+# memory than given, and what is a hit is right.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('main', conf => qq{
+cache_ext.memory = '4MB'
+log_min_error_statement = panic
+});
+setup($node);
+$node->safe_psql(
+	'postgres', q{
+	CREATE TABLE doc (id integer PRIMARY KEY, v integer NOT NULL DEFAULT 0);
+	INSERT INTO doc SELECT generate_series(1, 2000);
+	SELECT cache_attach('doc', 'doc:{id}:*');
+	CREATE FUNCTION body(id integer, v integer) RETURNS text IMMUTABLE LANGUAGE sql AS
+		$$SELECT repeat(md5(id || ' ' || v), 1 + id % 97)$$;
+	CREATE FUNCTION read_doc(id integer) RETURNS void LANGUAGE plpgsql AS
+	$$DECLARE
+		got record;
+	BEGIN
+		SELECT * INTO STRICT got FROM cached_query('doc:' || id || ':body',
+			'SELECT id, v, body(id, v) AS b FROM doc WHERE id = $1', 60, id) AS t(i integer, v integer, b text);
+		IF got.i <> id OR got.b <> body(got.i, got.v) THEN
+			RAISE 'wrong result for %: %', id, left(got.b, 100);
+		END IF;
+		IF (SELECT memory_used > memory_limit FROM cache_stats) THEN
+			RAISE 'too much memory used';
+		END IF;
+	END$$;
+});
+
+my $dir = PostgreSQL::Test::Utils::tempdir;
+append_to_file("$dir/read", q{
+	\set id random_zipfian(1, 2000, 1.1)
+	SELECT read_doc(:id);
+});
+append_to_file("$dir/write", q{
+	\set id random(1, 2000)
+	UPDATE doc SET v = v + 1 WHERE id = :id;
+});
+append_to_file("$dir/value", q{
+	\set id random(1, 300)
+	SELECT cache_set('value:' || :id, to_jsonb(repeat(:id::text, 3000)), 60);
+	SELECT 1 / (cache_get('value:' || :id) IS NULL OR cache_get('value:' || :id) = to_jsonb(repeat(:id::text, 3000)))::integer;
+});
+# larger than anything that fits
+append_to_file("$dir/huge", q{
+	\set n random(1000000, 4000000)
+	SELECT 1 / (length(cached_json('huge:' || :n % 5, 'SELECT repeat(''x'', $1) AS x', 60, :n)->0->>'x') = :n)::integer;
+});
+append_to_file("$dir/scan", q{SELECT count(*) FROM cache_entries});
+$node->command_ok(
+	[
+		'pgbench', '-n', '-c', 8, '-j', 2, '-T', 10,
+		'-f', "$dir/read\@100", '-f', "$dir/write\@5", '-f', "$dir/value\@10",
+		'-f', "$dir/huge\@1", '-f', "$dir/scan\@1", 'postgres'
+	],
+	'eight clients, no errors');
+
+note $node->safe_psql('postgres', q{
+	SELECT format('%s entries, %s of %s bytes, %s hits, %s misses, %s fills, %s evictions',
+		entries, memory_used, memory_limit, hits, misses, fills, evictions) FROM cache_stats});
+is( $node->safe_psql('postgres', q{
+	SELECT memory_used <= memory_limit, memory_limit < 4194304, memory_used > memory_limit / 2,
+		evictions > 100, hits > misses / 10, errors = 0
+	FROM cache_stats}),
+	't|t|t|t|t|t', 'memory was full, within its limit, and of use');
+
+# a pinned entry would stay: what is used is what the entries take
+is( $node->safe_psql('postgres', q{
+	SELECT memory_used - (SELECT sum(ceil(size / 256.0)) * 256 FROM cache_entries) FROM cache_stats}),
+	'0', 'nothing is leaked');
+is($node->safe_psql('postgres', 'SELECT count(read_doc(id)) FROM doc'), '2000', 'all right at the end');
+
+$node->stop;
+done_testing();
