@@ -44,7 +44,8 @@ typedef struct Queue
 typedef struct EvictShared
 {
 	Queue		queues[2];
-	int32		density;		/* running mean of log2(us per chunk), times 16 */
+	int32		density;		/* running mean of log2(us per chunk), times
+								 * 16 */
 	uint32		nghosts;		/* power of two */
 	uint32		ghosts[FLEXIBLE_ARRAY_MEMBER];
 } EvictShared;

@@ -45,7 +45,9 @@ examine_plan(PlannedStmt *plan, List **rels, bool rls_covered)
 
 	*rels = NIL;
 	foreach(lc, plan->relationOids)
+	{
 		*rels = list_append_unique_oid(*rels, lfirst_oid(lc));
+	}
 	if (reason == CEXT_CACHEABLE && !rls_covered && cext_row_security_in_force(plan))
 		reason = CEXT_BYPASS_ROW_SECURITY;
 	return reason;

@@ -108,7 +108,10 @@ receive_json(TupleTableSlot *slot, DestReceiver *self)
 	Jsonb	   *json;
 	JsonbValue	value;
 
-	/* not the slot's own row type: that has the names of what it was read from */
+	/*
+	 * not the slot's own row type: that has the names of what it was read
+	 * from
+	 */
 	slot_getallattrs(slot);
 	row = heap_form_tuple(r->desc, slot->tts_values, slot->tts_isnull);
 	json = DatumGetJsonbP(FunctionCall1(r->to_jsonb, HeapTupleGetDatum(row)));
@@ -392,8 +395,8 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		 * tracker, so only built-in ones may go there.
 		 */
 		plan = cext_plan_query(query, call->args.query,
-							 user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
-							 bind_arguments(&call->args, types));
+							   user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
+							   bind_arguments(&call->args, types));
 		PopActiveSnapshot();
 
 		cext_buffer_init(&buf, (Size) cext_max_entry_size * 1024);
@@ -468,5 +471,3 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	MemoryContextDelete(context);
 	return result;
 }
-
-

@@ -13,7 +13,8 @@
 /* What cext_value.c wants to know of transactions and invalidations. */
 typedef struct CextInvalObserver
 {
-	void		(*apply) (void);	/* committed, after the bumps; must not throw */
+	void		(*apply) (void);	/* committed, after the bumps; must not
+									 * throw */
 	bool		(*refuse_prepare) (void);
 	void		(*tag_added) (CextTag tag);
 	void		(*pattern_added) (const char *pattern, int len);

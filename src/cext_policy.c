@@ -47,6 +47,7 @@ static const struct
 	const char *name;
 	double		ttl;
 }			builtin_policies[] =
+
 {
 	{"short", 60},
 	{"medium", 300},
@@ -174,8 +175,10 @@ find_policy(List *list, const char *name)
 	ListCell   *lc;
 
 	foreach(lc, list)
+	{
 		if (strcmp(((CextPolicy *) lfirst(lc))->name, name) == 0)
 			return lfirst(lc);
+	}
 	return NULL;
 }
 

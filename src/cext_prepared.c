@@ -88,7 +88,7 @@ cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags)
 	LWLockAcquire(table->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < table->size && !done; i++)
 	{
-		Prepared *rec = &table->records[i];
+		Prepared   *rec = &table->records[i];
 
 		if (TransactionIdIsValid(rec->xid))
 			continue;
@@ -112,7 +112,7 @@ cext_prepared_resolve(TransactionId xid)
 	LWLockAcquire(table->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < table->size; i++)
 	{
-		Prepared *rec = &table->records[i];
+		Prepared   *rec = &table->records[i];
 
 		if (rec->xid != xid)
 			continue;
@@ -159,7 +159,7 @@ note_recovered(const TransactionId *xids, int n)
 	{
 		for (int k = 0; k < n; k++)
 		{
-			Prepared *freerec = NULL;
+			Prepared   *freerec = NULL;
 			bool		known = false;
 
 			for (int i = 0; i < table->size; i++)

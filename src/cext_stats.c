@@ -78,6 +78,7 @@ static const struct
 	const char *name;
 	const char *detail;
 }			bypasses[] =
+
 {
 	[CEXT_CACHEABLE] = {
 		"cacheable",

@@ -60,7 +60,8 @@ typedef struct CextStoreShared
 	uint64		entries;
 	uint64		overhead;		/* bytes of the entries that are not payload */
 
-	uint32		buckets[FLEXIBLE_ARRAY_MEMBER]; /* heads of chains; partition locks */
+	uint32		buckets[FLEXIBLE_ARRAY_MEMBER]; /* heads of chains; partition
+												 * locks */
 } CextStoreShared;
 
 static CextStoreShared *store;

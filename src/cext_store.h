@@ -24,8 +24,8 @@ typedef struct CextIdent
 	uint64		hash;			/* of all that follows */
 	Oid			dbid;
 	Oid			roleid;
-	char		form;			/* 'r' rows, 'j' json, 'v' value; upper case: a
-								 * policy let row-level security pass */
+	char		form;			/* 'r' rows, 'j' json, 'v' value; upper case:
+								 * a policy let row-level security pass */
 	uint8		seed[CEXT_SEED_SIZE];	/* digest of query and settings */
 	const char *key;
 	int			keylen;
@@ -50,7 +50,8 @@ typedef struct CextEntry
 	pg_atomic_uint64 globs;		/* compared with the glob log up to here */
 	TimestampTz created;
 	TimestampTz expires;
-	uint64		xmax;			/* full xid: the snapshot saw nothing from here */
+	uint64		xmax;			/* full xid: the snapshot saw nothing from
+								 * here */
 	uint32		next;			/* in the bucket; partition lock */
 	Oid			dbid;
 

@@ -421,5 +421,3 @@ cext_version_finish(const CextTag *tags, int ntags)
 	pg_write_barrier();
 	pg_atomic_write_u32(&committing[cext_proc_number()].ntags, 0);
 }
-
-

@@ -10,7 +10,6 @@ CREATE VIEW nothing AS
            percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu_ns) AS cpu_ns
     FROM runs WHERE what = 'nothing' GROUP BY 1, 2, 3, 4, 5;
 
--- Each pass, and what the first of its candidates did in the same pass.
 CREATE VIEW passes AS
     SELECT part, what, shape, mode, clients, round, pass,
            sum(calls) / (max(t1) - min(t0) - coalesce(max(n.t), 0)) AS rate,
@@ -19,11 +18,14 @@ CREATE VIEW passes AS
     WHERE round > 0 AND calls > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7
     HAVING max(t1) - min(t0) > coalesce(max(n.t), 0);
 
+-- Against what the floor did in the same pass.
 CREATE VIEW compared AS
-    SELECT p.*, p.rate / b.rate AS ratio, p.cpu - b.cpu AS more
-    FROM passes p JOIN passes b USING (part, shape, mode, clients, round, pass)
-    WHERE b.what = CASE part WHEN 'hits' THEN 'SELECT 1' WHEN 'writes' THEN 'no trigger'
-        WHEN 'fills' THEN 'the query itself' ELSE 'not preloaded' END;
+    SELECT *, rate / max(rate) FILTER (WHERE floor) OVER pass AS ratio,
+           cpu - max(cpu) FILTER (WHERE floor) OVER pass AS more
+    FROM (SELECT *, what = CASE part WHEN 'hits' THEN 'SELECT 1' WHEN 'writes' THEN 'no trigger'
+                 WHEN 'fills' THEN 'the query itself' ELSE 'not preloaded' END AS floor
+          FROM passes) p
+    WINDOW pass AS (PARTITION BY part, shape, mode, clients, round, pass);
 
 -- A round is the median of its passes, a result the median of its rounds.
 CREATE VIEW rounds AS
@@ -34,7 +36,7 @@ CREATE VIEW rounds AS
            percentile_cont(0.5) WITHIN GROUP (ORDER BY more) AS more
     FROM compared GROUP BY 1, 2, 3, 4, 5, 6;
 
-CREATE VIEW results AS
+CREATE MATERIALIZED VIEW results AS
     SELECT part, what, shape, mode, clients, count(*) AS rounds,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY rate) AS rate,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) AS ratio,
@@ -42,7 +44,7 @@ CREATE VIEW results AS
            percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu) AS cpu,
            min(cpu) AS cpu_min, max(cpu) AS cpu_max,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY more) AS more
-    FROM rounds GROUP BY 1, 2, 3, 4, 5;
+    FROM rounds GROUP BY 1, 2, 3, 4, 5 WITH NO DATA;
 
 -- For people: two or three digits, and "median (min–max)".
 CREATE FUNCTION digits(v float8) RETURNS text LANGUAGE sql AS $$
