@@ -282,7 +282,21 @@ SELECT err(format('SELECT cache_invalidate(%L)', p)) FROM unnest(ARRAY['*', '?*'
 SELECT err($$SELECT cache_invalidate_many('{shared:1,*}')$$);
 SELECT err($$SELECT cache_invalidate_many(NULL)$$);
 SELECT cache_invalidate('\*');
+-- nor by a trigger on a table of his own
 RESET ROLE;
+GRANT CREATE ON SCHEMA public TO regress_alice;
+SET ROLE regress_alice;
+CREATE TABLE hers (t text);
+SELECT template, left(err(format('SELECT cache_attach(''hers'', %L)', template)), 5) FROM unnest(ARRAY['*', '?*', '*:{t}', '{t}*', '{t}:x', 'hers:{t}', 'hers:*']) template;
+SELECT cache_detach('hers');
+CREATE TRIGGER everything AFTER INSERT ON hers FOR EACH ROW EXECUTE FUNCTION cache_invalidate_trigger('*');
+SELECT left(err($$INSERT INTO hers VALUES ('')$$), 5);
+DROP TRIGGER everything ON hers;
+CREATE TRIGGER everything AFTER INSERT ON hers FOR EACH ROW EXECUTE FUNCTION cache_invalidate_trigger('{t}*');
+SELECT left(err($$INSERT INTO hers VALUES ('')$$), 5);
+DROP TABLE hers;
+RESET ROLE;
+REVOKE CREATE ON SCHEMA public FROM regress_alice;
 GRANT EXECUTE ON FUNCTION cache_clear() TO regress_alice;
 SET ROLE regress_alice;
 SELECT probe('alice:1', 'SELECT 1 AS a');

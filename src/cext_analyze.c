@@ -46,6 +46,7 @@
 #include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cext_analyze.h"
 #include "cext_compat.h"
@@ -111,7 +112,6 @@ cext_tracker_push(CextTracker *tracker)
 {
 	tracker->parent = current;
 	tracker->context = CurrentMemoryContext;
-	tracker->stamp = PG_UINT64_MAX;
 	tracker->expires = DT_NOEND;
 	current = tracker;
 }
@@ -176,7 +176,6 @@ cext_tracker_pop(CextTracker *tracker, const char *key, int keylen)
 		add_rel(outer, lfirst_oid(lc));
 	foreach(lc, tracker->inherited)
 		add_tag(outer, lfirst_int(lc));
-	outer->stamp = Min(outer->stamp, tracker->stamp);
 	outer->expires = Min(outer->expires, tracker->expires);
 	outer->varies |= tracker->varies;
 	if (tracker->reason != CEXT_CACHEABLE)
@@ -189,7 +188,12 @@ cext_tracking(void)
 	return current != NULL;
 }
 
-/* A nested call was answered from this entry. */
+/*
+ * A nested call was answered from this entry, so it held after the current
+ * fill's stamp was read.  An invalidation of it from then on draws a version
+ * later than that stamp: the tags are enough, the entry's own older stamp does
+ * not matter.
+ */
 void
 cext_tracker_entry(CextEntry *entry)
 {
@@ -201,8 +205,45 @@ cext_tracker_entry(CextEntry *entry)
 	add_tag(current, cext_tag_globs(entry->dbid));
 	for (int i = 0; i < entry->nrels; i++)
 		add_rel(current, CEXT_ENTRY_RELS(entry)[i]);
-	current->stamp = Min(current->stamp, entry->stamp);
 	current->expires = Min(current->expires, entry->expires);
+}
+
+/*
+ * A value of this type is part of the entry: its bytes mean nothing once a row
+ * type in it has changed.
+ */
+void
+cext_tracker_type(Oid type)
+{
+	Oid			inner;
+
+	check_stack_depth();
+	type = getBaseType(type);
+	if (type < FirstNormalObjectId && type != RECORDOID)
+	{
+		inner = get_element_type(type);
+		if (OidIsValid(inner) && inner >= FirstNormalObjectId)
+			cext_tracker_type(inner);
+		return;
+	}
+	if (OidIsValid(inner = get_element_type(type)) ||
+		OidIsValid(inner = get_range_subtype(type)) ||
+		OidIsValid(inner = get_multirange_range(type)))
+		cext_tracker_type(inner);
+	else if (get_typtype(type) == TYPTYPE_COMPOSITE)
+	{
+		Oid			relid = get_typ_typrelid(type);
+		TupleDesc	desc;
+
+		if (list_member_oid(current->rels, relid))
+			return;
+		add_rel(current, relid);
+		desc = lookup_rowtype_tupdesc(type, -1);
+		for (int i = 0; i < desc->natts; i++)
+			if (!TupleDescAttr(desc, i)->attisdropped)
+				cext_tracker_type(TupleDescAttr(desc, i)->atttypid);
+		ReleaseTupleDesc(desc);
+	}
 }
 
 void
@@ -497,7 +538,7 @@ cext_analyze(const char *query, Oid **types, int *ntypes, int nargs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cached query must be exactly one statement"),
-				 errdetail("It is %d statements.", list_length(raw))));
+				 errdetail("It has %d statements.", list_length(raw))));
 	stmt = linitial_node(RawStmt, raw);
 	if (!IsA(stmt->stmt, SelectStmt))
 		ereport(ERROR,

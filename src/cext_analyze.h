@@ -28,7 +28,7 @@ typedef struct CextTracker
 	bool		rls_covered;
 	List	   *rels;			/* relations read; OIDs, distinct */
 	List	   *inherited;		/* tags of entries read by nested calls */
-	uint64		stamp;			/* the smallest */
+	uint64		stamp;			/* the clock before its snapshot */
 	TimestampTz expires;		/* the earliest */
 } CextTracker;
 
@@ -39,6 +39,7 @@ extern void cext_tracker_pop(CextTracker *tracker, const char *key, int keylen);
 extern bool cext_tracking(void);
 extern void cext_tracker_entry(CextEntry *entry);
 extern void cext_tracker_varies(void);
+extern void cext_tracker_type(Oid type);
 extern void cext_tracker_refuse(CextBypass reason);
 extern int	cext_tracker_tags(CextTracker *tracker, const char *key, int keylen,
 							  CextTag **tags, List **rels);

@@ -45,6 +45,7 @@
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_relation.h"
+#include "cext_trigger.h"
 
 static ProcessUtility_hook_type prev_process_utility;
 static object_access_hook_type prev_object_access;
@@ -112,8 +113,17 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 		!OidIsValid(MyDatabaseId) || objectId < FirstNormalObjectId ||
 		!IsTransactionState())
 		return;
-	if (relation_concerns_us(objectId, &relname))
-		invalidate_relation(objectId, NameStr(relname));
+	if (!relation_concerns_us(objectId, &relname))
+		return;
+	invalidate_relation(objectId, NameStr(relname));
+	if (access == OAT_TRUNCATE)
+	{
+		ListCell   *lc;
+
+		/* a new partition inherits its parent's row triggers only */
+		foreach(lc, cext_relation_ancestors(objectId))
+			cext_trigger_truncated(lfirst_oid(lc));
+	}
 }
 
 
@@ -214,6 +224,9 @@ statement_scope(Node *stmt)
 			return SCOPE_NONE;
 
 		case T_AlterTableStmt:
+			/* ALTER TYPE ... ATTRIBUTE reaches tables of that type */
+			return ((AlterTableStmt *) stmt)->objtype == OBJECT_TYPE ?
+				SCOPE_DATABASE : SCOPE_RELATIONS;
 		case T_RefreshMatViewStmt:
 		case T_ViewStmt:
 			return SCOPE_RELATIONS;

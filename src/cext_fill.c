@@ -394,6 +394,8 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		 * Functions called by functions in a parallel worker would escape the
 		 * tracker, so only built-in ones may go there.
 		 */
+		for (int i = 0; i < call->args.nargs; i++)
+			cext_tracker_type(call->args.types[i]);
 		plan = cext_plan_query(query, call->args.query,
 							   user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
 							   bind_arguments(&call->args, types));
@@ -414,6 +416,8 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 
 			if (cext_desc_has_record(desc))
 				cext_tracker_refuse(CEXT_BYPASS_RECORD);
+			for (int i = 0; i < desc->natts; i++)
+				cext_tracker_type(TupleDescAttr(desc, i)->atttypid);
 			if (tracker.reason != CEXT_CACHEABLE)
 				buf.limit = 0;	/* do not collect in vain */
 			cext_desc_append(&buf, desc);
@@ -462,6 +466,9 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	{
 		if (failed)
 			cext_stats_add(CEXT_STAT_ERRORS, 1);
+		/* an outer entry lives no longer than this one, stored or not */
+		tracker.expires = Min(tracker.expires, GetCurrentTimestamp() +
+							  (TimestampTz) (call->ttl * USECS_PER_SEC));
 		cext_tracker_pop(&tracker, call->args.key, call->args.keylen);
 	}
 	PG_END_TRY();

@@ -109,19 +109,29 @@ cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags)
 void
 cext_prepared_resolve(TransactionId xid)
 {
+	bool		committed;
+
+	if (!TransactionIdIsValid(xid))
+		return;
+
+	/*
+	 * A rollback leaves the versions alone.  What ended so long ago that its
+	 * fate may have been forgotten counts as committed.
+	 */
+	committed = ReadNextTransactionId() - xid > 1000000 ||
+		TransactionIdDidCommit(xid);
+
 	LWLockAcquire(table->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < table->size; i++)
 	{
 		Prepared   *rec = &table->records[i];
+		uint64		version;
 
 		if (rec->xid != xid)
 			continue;
-		{
-			uint64		version = cext_version_draw();
-
-			for (uint32 j = 0; j < rec->ntags; j++)
-				cext_slot_end(rec->tags[j], version);
-		}
+		version = committed ? cext_version_draw() : 0;
+		for (uint32 j = 0; j < rec->ntags; j++)
+			cext_slot_end(rec->tags[j], version);
 		rec->xid = InvalidTransactionId;
 		pg_atomic_fetch_sub_u32(&table->used, 1);
 	}
@@ -180,35 +190,6 @@ note_recovered(const TransactionId *xids, int n)
 		pg_atomic_write_u32(&table->recovery_done, 1);
 	}
 	LWLockRelease(table->lock);
-}
-
-/*
- * Is every prepared transaction that holds this tag still running?  One that is
- * not is resolved.
- */
-bool
-cext_prepared_running(CextTag tag)
-{
-	TransactionId finished = InvalidTransactionId;
-
-	if (pg_atomic_read_u32(&table->used) == 0)
-		return true;
-	LWLockAcquire(table->lock, LW_SHARED);
-	for (int i = 0; i < table->size && !TransactionIdIsValid(finished); i++)
-	{
-		Prepared   *rec = &table->records[i];
-
-		if (!TransactionIdIsValid(rec->xid) || TransactionIdIsInProgress(rec->xid))
-			continue;
-		for (uint32 j = 0; j < rec->ntags; j++)
-			if (rec->tags[j] == tag)
-				finished = rec->xid;
-	}
-	LWLockRelease(table->lock);
-	if (!TransactionIdIsValid(finished))
-		return true;
-	cext_prepared_resolve(finished);
-	return false;
 }
 
 /*

@@ -9,8 +9,8 @@
  * a tag, without a pattern in between; with wildcards the values are escaped,
  * so that no value can widen a pattern.  NULL invalidates nothing.
  *
- * Values are written in ISO style whatever the session's DateStyle is, since a
- * key must not depend on who writes.
+ * A key must not depend on who writes: values are written with the settings of
+ * pg_dump (ISO dates, shortest exact floats, bytea in hex) and in UTC.
  *
  * Row triggers see one row; statement triggers walk the transition tables.
  * Without these, and on TRUNCATE, a {column} stands for any value.  Without a
@@ -21,12 +21,17 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -313,6 +318,42 @@ fire(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	pfree(buf.data);
 }
 
+/*
+ * Do what the TRUNCATE triggers of a relation would do if they fired.  Ours are
+ * told by their function's C name.
+ */
+void
+cext_trigger_truncated(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TriggerDesc *desc = rel->trigdesc;
+
+	for (int i = 0; desc != NULL && i < desc->numtriggers; i++)
+	{
+		Trigger    *trigger = &desc->triggers[i];
+		StringInfoData buf;
+		FmgrInfo	flinfo;
+
+		if (!TRIGGER_FOR_TRUNCATE(trigger->tgtype) ||
+			trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		fmgr_info(trigger->tgfoid, &flinfo);
+		if (flinfo.fn_addr != cache_invalidate_trigger)
+			continue;
+		initStringInfo(&buf);
+		for (int j = 0; j < trigger->tgnargs; j++)
+		{
+			Template	t;
+
+			compile_template(trigger->tgargs[j], rel,
+							 get_func_namespace(trigger->tgfoid), &t);
+			apply_template(&t, NULL, &buf);
+		}
+		pfree(buf.data);
+	}
+	table_close(rel, AccessShareLock);
+}
+
 /* cache_invalidate_trigger('template', ...) */
 Datum
 cache_invalidate_trigger(PG_FUNCTION_ARGS)
@@ -320,6 +361,10 @@ cache_invalidate_trigger(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	int			saved_datestyle = DateStyle;
 	int			saved_intervalstyle = IntervalStyle;
+	int			saved_float_digits = extra_float_digits;
+	int			saved_bytea_output = bytea_output;
+	pg_tz	   *saved_timezone = session_timezone;
+	static pg_tz *utc = NULL;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -346,8 +391,14 @@ cache_invalidate_trigger(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	}
 
+	if (utc == NULL)
+		utc = pg_tzset("UTC");
 	DateStyle = USE_ISO_DATES;
 	IntervalStyle = INTSTYLE_POSTGRES;
+	extra_float_digits = 1;
+	bytea_output = BYTEA_OUTPUT_HEX;
+	if (utc != NULL)
+		session_timezone = utc;
 	PG_TRY();
 	{
 		fire(fcinfo, trigdata);
@@ -356,6 +407,9 @@ cache_invalidate_trigger(PG_FUNCTION_ARGS)
 	{
 		DateStyle = saved_datestyle;
 		IntervalStyle = saved_intervalstyle;
+		extra_float_digits = saved_float_digits;
+		bytea_output = saved_bytea_output;
+		session_timezone = saved_timezone;
 	}
 	PG_END_TRY();
 	return PointerGetDatum(NULL);

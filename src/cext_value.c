@@ -356,8 +356,9 @@ get_value(const char *key, int keylen)
 	v = pending_value(&id);
 	if (v != NULL)
 	{
-		/* its own, not the cache's */
-		cext_count_call(CEXT_STATUS_BYPASS, CEXT_BYPASS_WRITTEN, false, ns, 0, start);
+		cext_count_call(v->bytes != NULL ? CEXT_STATUS_HIT : CEXT_STATUS_MISS,
+						CEXT_CACHEABLE, false, ns, 0, start);
+		cext_last_status.from_cache = false;
 		return v->bytes == NULL ? NULL :
 			(Jsonb *) memcpy(palloc(v->size), v->bytes, v->size);
 	}

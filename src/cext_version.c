@@ -327,7 +327,9 @@ holders_running(CextTag tag)
 		}
 	}
 
-	return cext_prepared_running(tag);
+	/* those that ended leave their versions; the caller looks again */
+	cext_prepared_sweep();
+	return true;
 }
 
 /*

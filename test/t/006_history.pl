@@ -150,7 +150,8 @@ sub history_node
 log_min_error_statement = panic
 log_lock_waits = off
 synchronous_commit = off
-cext_test.jitter = 2000
+cext_test.query_jitter = 500
+cext_test.commit_jitter = 5000
 });
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION cache_ext; CREATE EXTENSION cext_test');
@@ -196,7 +197,7 @@ SKIP:
 	my $conf = conf();
 	$conf =~ s/\Q$inst\E/$dir\/inst/g;
 	my $mutant = history_node('mutant', $conf);
-	@violations = run_history($mutant, 5, 8);
+	@violations = run_history($mutant, 8, 8);
 	cmp_ok(scalar(@violations), '>', 0, 'the checker finds a library that is wrong');
 	note $violations[0];
 	$mutant->stop;

@@ -26,9 +26,11 @@
  * The callbacks run in the reverse order of their registration, so this
  * library has to be preloaded after cache_ext.
  *
- * cext_test.jitter makes a session sleep for a random time, up to so many
- * microseconds, at one in four of the points that it passes, to make rare
- * interleavings common.  cext_test.error makes it fail at a point.
+ * cext_test.query_jitter and cext_test.commit_jitter make a session sleep for a
+ * random time, up to so many microseconds, at one in four of the first three and
+ * of the other points that it passes (these only if it has written), to make
+ * rare interleavings common.
+ * cext_test.error makes it fail at a point.
  *
  *-------------------------------------------------------------------------
  */
@@ -86,7 +88,8 @@ static const struct config_enum_entry point_options[] = {
 
 static int	pause_at = POINT_NONE;
 static int	error_at = POINT_NONE;
-static int	jitter = 0;
+static int	query_jitter = 0;
+static int	commit_jitter = 0;
 
 /* depth of ExecutorRun, and the next point of this commit */
 static int	depth;
@@ -124,8 +127,13 @@ set_locktag(LOCKTAG *tag, Point point)
 }
 
 static void
-sleep_at_random(void)
+sleep_at_random(Point point)
 {
+	int			jitter = point < POINT_PRE_COMMIT ? query_jitter : commit_jitter;
+
+	/* the commit of a transaction that has only read interests nobody */
+	if (point >= POINT_PRE_COMMIT && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
 	if (jitter > 0 && pg_prng_uint64(&pg_global_prng_state) % 4 == 0)
 		pg_usleep(1 + (long) (pg_prng_uint64(&pg_global_prng_state) % jitter));
 }
@@ -135,7 +143,7 @@ reach(Point point)
 {
 	LOCKTAG		tag;
 
-	sleep_at_random();
+	sleep_at_random(point);
 	if (error_at == (int) point)
 		elog(ERROR, "cext_test.error");
 	if (pause_at != (int) point)
@@ -329,10 +337,20 @@ _PG_init(void)
 							 PGC_SUSET,
 							 0,
 							 NULL, NULL, NULL);
-	DefineCustomIntVariable("cext_test.jitter",
-							"Longest random sleep at a point, in microseconds.",
+	DefineCustomIntVariable("cext_test.query_jitter",
+							"Longest random sleep in a query, in microseconds.",
 							NULL,
-							&jitter,
+							&query_jitter,
+							0,
+							0,
+							1000000,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("cext_test.commit_jitter",
+							"Longest random sleep in a commit, in microseconds.",
+							NULL,
+							&commit_jitter,
 							0,
 							0,
 							1000000,
