@@ -169,8 +169,9 @@ CREATE FUNCTION shapes() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	r text;
 BEGIN
-	SELECT concat_ws(' ', (SELECT t::text FROM cached_query('shape', 'SELECT ROW(1, ''abc'')::shape', 300) AS t(r shape)), status(),
-		(SELECT t::text FROM cached_query('shapes', 'SELECT ARRAY[ROW(1, ''abc'')::shape]', 300) AS t(r shape[])), status()) INTO r;
+	-- planned anew: a plan of its own would keep the type's number
+	EXECUTE $q$SELECT concat_ws(' ', (SELECT t::text FROM cached_query('shape', 'SELECT ROW(1, ''abc'')::shape', 300) AS t(r shape)), status(),
+		(SELECT t::text FROM cached_query('shapes', 'SELECT ARRAY[ROW(1, ''abc'')::shape]', 300) AS t(r shape[])), status())$q$ INTO r;
 	RETURN r;
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ' ' || SQLERRM;

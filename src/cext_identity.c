@@ -78,6 +78,7 @@ static char *setting_strings[NSETTINGS];
 static int64 setting_numbers[NSETTINGS];
 static Oid *path;
 static int	path_len = -1;
+static int	volatile_functions;	/* who bypasses must not hit what others store */
 static Oid	session_user_id;
 static uint64 identity_generation;
 static char **identity_values;	/* of cext_identity_names */
@@ -274,6 +275,11 @@ check_settings(void)
 		path_len = now_len;
 		changed = true;
 	}
+	if (volatile_functions != cext_volatile_functions)
+	{
+		volatile_functions = cext_volatile_functions;
+		changed = true;
+	}
 	if (session_user_id != GetSessionUserId())
 	{
 		session_user_id = GetSessionUserId();
@@ -314,6 +320,7 @@ check_settings(void)
 	}
 	digest_add(&d, now_path, now_len * sizeof(Oid));
 	digest_add(&d, &session_user_id, sizeof(Oid));
+	digest_add(&d, &volatile_functions, sizeof(int));
 	for (int i = 0; i < identity_values_count; i++)
 	{
 		digest_add_string(&d, cext_identity_names[i]);

@@ -100,12 +100,13 @@ compile_template(const char *source, Relation rel, Oid schema, Template *t)
 	t->segments = palloc0((strlen(source) + 1) * sizeof(Segment));
 	if (*source == '\0')
 		invalid_template(source, _("It is empty."));
-	if (!cext_pattern_has_literal_start(source, strlen(source)) &&
+	if ((*source == '{' ||
+		 !cext_pattern_has_literal_start(source, strlen(source))) &&
 		!cext_may_clear(schema, rel->rd_rel->relowner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for cache key template \"%s\"", source),
-				 errdetail("A template that starts with a wildcard needs the privilege of the table's owner to execute cache_clear()."),
+				 errdetail("A template that starts with a wildcard or a column needs the privilege of the table's owner to execute cache_clear()."),
 				 errhint("Start the template with a literal character.")));
 	initStringInfo(&literal);
 
