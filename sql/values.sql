@@ -209,6 +209,14 @@ SELECT count(cache_delete('many:' || g)) FROM generate_series(1, 1000, 2) g;
 COMMIT;
 SELECT count(value), sum(value::integer) FROM cache_get_many((SELECT array_agg('many:' || g) FROM generate_series(1, 1000) g));
 
+-- and all of them arrive
+BEGIN;
+SELECT count(cache_set('all:' || g, to_jsonb(g))) FROM generate_series(1, 20000) g;
+SELECT count(value), sum(value::integer) FROM cache_get_many((SELECT array_agg('all:' || g) FROM generate_series(1, 20000) g));
+COMMIT;
+SELECT count(value), sum(value::integer) FROM cache_get_many((SELECT array_agg('all:' || g) FROM generate_series(1, 20000) g));
+SELECT cache_invalidate('all:*');
+
 -- under the other isolation levels
 SELECT cache_set('rr', '1');
 BEGIN ISOLATION LEVEL REPEATABLE READ;

@@ -94,12 +94,19 @@ static const CextInvalObserver *observer;
 void
 cext_inval_add(CextTag tag)
 {
+	if (observer != NULL)
+		observer->tag_added(tag);
+	cext_inval_add_value(tag);
+}
+
+/* The same for the tag of a plain value, which concerns no other value. */
+void
+cext_inval_add_value(CextTag tag)
+{
 	bool		found;
 
 	if (!cext_active())
 		return;
-	if (observer != NULL)
-		observer->tag_added(tag);
 
 	if (tag_set == NULL)
 	{

@@ -24,6 +24,7 @@ extern void cext_inval_init(void);
 extern void cext_inval_observe(const CextInvalObserver *observer);
 
 extern void cext_inval_add(CextTag tag);
+extern void cext_inval_add_value(CextTag tag);
 extern void cext_inval_key(const char *key, int len);
 extern void cext_inval_prefix(const char *prefix, int len);
 extern void cext_inval_pattern(const char *pattern, int len);

@@ -411,7 +411,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 	}
 	cext_prepared_recover();
 	cext_identify_value(key, keylen, &id);
-	cext_inval_add(cext_tag_value(id.hash));
+	cext_inval_add_value(cext_tag_value(id.hash));
 	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);
 }
 
