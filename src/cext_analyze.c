@@ -360,7 +360,10 @@ cext_plan_bypass(PlannedStmt *stmt)
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 		CextBypass	reason;
 
-		if (rte->rtekind != RTE_RELATION)
+		/* since 16, the subquery that a view became still names the view */
+		if (rte->rtekind != RTE_RELATION && rte->rtekind != RTE_SUBQUERY)
+			continue;
+		if (!OidIsValid(rte->relid))
 			continue;
 		reason = relation_bypass(rte->relid);
 		if (reason != CEXT_CACHEABLE)

@@ -81,6 +81,17 @@ cext_executor_run(QueryDesc *queryDesc)
 #endif
 }
 
+/* Memory for what a check hook passes to its assign hook; NULL if there is none. */
+static inline void *
+cext_guc_malloc(size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
+#endif
+}
+
 /* What a backend that waits for another's fill shows in pg_stat_activity. */
 static inline uint32
 cext_wait_event(void)

@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
+#include "cext_compat.h"
 #include "cext_guc.h"
 
 bool		cext_enabled = true;
@@ -48,7 +49,7 @@ typedef struct IdentityNames
 	const char *names[FLEXIBLE_ARRAY_MEMBER];	/* the strings follow */
 } IdentityNames;
 
-/* Parse the list into one malloc'd chunk, as "extra" must be. */
+/* Parse the list into one chunk, as "extra" must be. */
 static bool
 check_identity_settings(char **newval, void **extra, GucSource source)
 {
@@ -68,7 +69,7 @@ check_identity_settings(char **newval, void **extra, GucSource source)
 	size = offsetof(IdentityNames, names) + list_length(list) * sizeof(char *);
 	foreach(lc, list)
 		size += strlen(lfirst(lc)) + 1;
-	parsed = malloc(size);
+	parsed = cext_guc_malloc(size);
 	if (parsed == NULL)
 		return false;
 	parsed->count = list_length(list);
