@@ -142,6 +142,12 @@ cext_evict_surely_dead(const CextEntry *e)
 	return surely_dead != NULL && surely_dead(e);
 }
 
+static bool
+is_gone(const CextEntry *e, TimestampTz now)
+{
+	return e->expires <= now || cext_evict_surely_dead(e);
+}
+
 /*
  * Choose a victim and pin it.  NULL if there is nothing.
  */
@@ -157,6 +163,13 @@ cext_evict_choose(void)
 		bool		from_small;
 		CextEntry  *e;
 
+		/* what is gone anyway goes first, from whichever end it shows */
+		if (main->oldest != CEXT_NO_CHUNK && is_gone(ENTRY(main->oldest), now))
+		{
+			e = ENTRY(main->oldest);
+			pg_atomic_fetch_add_u32(&e->refs, 1);
+			return e;
+		}
 		from_small = small->oldest != CEXT_NO_CHUNK &&
 			(small->chunks > cext_chunk_count() / 10 || main->oldest == CEXT_NO_CHUNK);
 		if (from_small)
@@ -167,7 +180,7 @@ cext_evict_choose(void)
 			return NULL;
 
 		/* a round over everything ends: each step takes a chance away */
-		if (e->expires > now && !cext_evict_surely_dead(e))
+		if (!is_gone(e, now))
 		{
 			if (from_small)
 			{
