@@ -193,7 +193,6 @@ SET app."user" = 'u';
 SELECT * FROM probe('identity', 'SELECT 1 AS a');
 SELECT * FROM probe('identity', 'SELECT 1 AS a');
 SET app.tenant = 'a';
-RESET app."user";
 SELECT * FROM probe('identity', 'SELECT 1 AS a');
 SET app.other = 'x';
 SELECT * FROM probe('identity', 'SELECT 1 AS a');

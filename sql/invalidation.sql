@@ -98,7 +98,7 @@ BEGIN
 		PERFORM fill(VARIADIC g.keys);
 		n := cache_invalidate(g.pattern);
 		COMMIT;
-		SELECT array_agg(k) INTO died FROM unnest(g.keys) k WHERE NOT EXISTS (SELECT FROM cache_entries WHERE key = k AND alive);
+		SELECT array_agg(k ORDER BY pos) INTO died FROM unnest(g.keys) WITH ORDINALITY AS u(k, pos) WHERE NOT EXISTS (SELECT FROM cache_entries WHERE key = k AND alive);
 		RAISE INFO '% (%): %', g.pattern, n, died;
 		-- what is filled from now on is not concerned
 		PERFORM fill(VARIADIC g.keys);

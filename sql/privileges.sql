@@ -107,12 +107,14 @@ REVOKE regress_group FROM regress_bob;
 SET ROLE regress_bob;
 SELECT ask();
 RESET ROLE;
-GRANT regress_group TO regress_bob;
 ALTER ROLE regress_bob NOINHERIT;
+GRANT regress_group TO regress_bob;
 SET ROLE regress_bob;
 SELECT ask();
 RESET ROLE;
 ALTER ROLE regress_bob INHERIT;
+REVOKE regress_group FROM regress_bob;
+GRANT regress_group TO regress_bob;
 -- default privileges, ownership
 SET ROLE regress_bob;
 SELECT ask();

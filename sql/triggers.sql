@@ -28,7 +28,7 @@ BEGIN
 	COMMIT;
 	EXECUTE statement;
 	COMMIT;
-	SELECT array_agg(k) INTO died FROM unnest(keys) k
+	SELECT array_agg(k ORDER BY n) INTO died FROM unnest(keys) WITH ORDINALITY AS u(k, n)
 	WHERE NOT EXISTS (SELECT FROM public.cache_entries WHERE key = k AND alive);
 	RAISE INFO '%: %', statement, coalesce(died::text, 'nothing');
 END

@@ -46,6 +46,7 @@ CREATE DOMAIN good_pair AS pair CHECK ((VALUE).a > 0);
 CREATE TYPE textrange2 AS RANGE (subtype = text, multirange_type_name = textmultirange2);
 CREATE TYPE floatrange AS RANGE (subtype = double precision);
 -- a base type of the user's
+SET client_min_messages = warning;
 CREATE TYPE myint;
 CREATE FUNCTION myint_in(cstring) RETURNS myint IMMUTABLE STRICT LANGUAGE internal AS 'int4in';
 CREATE FUNCTION myint_out(myint) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'int4out';
@@ -54,6 +55,7 @@ CREATE TYPE mytext;
 CREATE FUNCTION mytext_in(cstring) RETURNS mytext IMMUTABLE STRICT LANGUAGE internal AS 'textin';
 CREATE FUNCTION mytext_out(mytext) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'textout';
 CREATE TYPE mytext (INPUT = mytext_in, OUTPUT = mytext_out, STORAGE = extended);
+RESET client_min_messages;
 CREATE TABLE plain (id integer, t text);
 
 CREATE TABLE samples (n serial, type text, expression text);

@@ -24,7 +24,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
@@ -78,7 +78,7 @@ open_table(Oid relid, bool attach)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	rel = table_open(relid, ShareRowExclusiveLock);
+	rel = relation_open(relid, ShareRowExclusiveLock);
 	if (!cext_owns_relation(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, RelationGetRelationName(rel));
 	if (attach &&
@@ -192,7 +192,7 @@ cache_attach(PG_FUNCTION_ARGS)
 	partitioned = kind == RELKIND_PARTITIONED_TABLE;
 	rows_only = kind != RELKIND_RELATION || rel->rd_rel->relispartition ||
 		has_subclass(relid) || has_superclass(relid);
-	table_close(rel, NoLock);
+	relation_close(rel, NoLock);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -258,7 +258,7 @@ cache_detach(PG_FUNCTION_ARGS)
 				 errmsg("relation must not be null")));
 	relid = PG_GETARG_OID(0);
 	rel = open_table(relid, false);
-	table_close(rel, NoLock);
+	relation_close(rel, NoLock);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))

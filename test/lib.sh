@@ -113,6 +113,7 @@ need_packages()
 	command -v "${CC:-gcc}" >/dev/null && [ -f /usr/include/stdio.h ] || missing+=(gcc libc6-dev)
 	if [ "${1:-}" = tap ]; then
 		command -v prove >/dev/null || tools+=(perl)
+		command -v patch >/dev/null || tools+=(patch)
 		perl -MIPC::Run -e 1 2>/dev/null || tools+=(libipc-run-perl)
 		missing+=(${tools[@]+"${tools[@]}"})
 	fi
