@@ -98,6 +98,7 @@ static const Oid session_functions[] = {
 	F_SCHEMA_TO_XML_AND_XMLSCHEMA,
 	F_AGE_XID,
 	F_MXID_AGE,
+	CEXT_LATER_SESSION_FUNCTIONS
 };
 
 
@@ -446,6 +447,14 @@ is_catalog_function(Oid funcid)
 		(strncmp(name, "pg_", 3) == 0 || strncmp(name, "to_reg", 6) == 0);
 }
 
+/* A setting has been read past current_setting(). */
+void
+cext_note_setting_read(void)
+{
+	settings_read = true;
+	cext_tracker_varies();
+}
+
 /* A function is about to be executed. */
 static void
 note_function(Oid funcid)
@@ -454,8 +463,7 @@ note_function(Oid funcid)
 	{
 		if (funcid == F_CURRENT_SETTING_TEXT || funcid == F_CURRENT_SETTING_TEXT_BOOL)
 		{
-			settings_read = true;
-			cext_tracker_varies();
+			cext_note_setting_read();
 		}
 		else if (is_session_function(funcid))
 		{

@@ -36,6 +36,7 @@ extern void cext_analyze_init(void);
 
 extern void cext_tracker_push(CextTracker *tracker);
 extern void cext_tracker_pop(CextTracker *tracker, const char *key, int keylen);
+extern void cext_note_setting_read(void);
 extern bool cext_tracking(void);
 extern void cext_tracker_entry(CextEntry *entry);
 extern void cext_tracker_varies(void);

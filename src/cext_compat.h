@@ -20,6 +20,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -89,6 +90,24 @@ cext_guc_malloc(size_t size)
 	return guc_malloc(LOG, size);
 #else
 	return malloc(size);
+#endif
+}
+
+/* Functions of the session that came later. */
+#if PG_VERSION_NUM >= 160000
+#define CEXT_LATER_SESSION_FUNCTIONS F_SYSTEM_USER,
+#else
+#define CEXT_LATER_SESSION_FUNCTIONS
+#endif
+
+/* Is the transaction over, its locks gone with it?  Not for the own xid. */
+static inline bool
+cext_xact_lock_free(TransactionId xid)
+{
+#if PG_VERSION_NUM >= 180000
+	return ConditionalXactLockTableWait(xid, false);
+#else
+	return ConditionalXactLockTableWait(xid);
 #endif
 }
 

@@ -40,6 +40,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "cext_analyze.h"
 #include "cext_compat.h"
 #include "cext_ddl.h"
 #include "cext_guc.h"
@@ -337,6 +338,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	Node	   *stmt = pstmt->utilityStmt;
 	Scope		scope = cext_active() ? statement_scope(stmt) : SCOPE_NONE;
 
+	if (IsA(stmt, VariableShowStmt))
+		cext_note_setting_read();
 	if (scope != SCOPE_NONE)
 		invalidate_scope(stmt, scope);
 	if (prev_process_utility)

@@ -34,6 +34,8 @@ enum
 	QUEUE_NONE
 };
 
+#define MAX_CHANCES 256			/* in the search for one victim */
+
 typedef struct Queue
 {
 	uint32		newest;
@@ -156,7 +158,7 @@ cext_evict_choose(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	for (;;)
+	for (int chances = 0;; chances++)
 	{
 		Queue	   *small = &ev->queues[QUEUE_SMALL];
 		Queue	   *main = &ev->queues[QUEUE_MAIN];
@@ -179,8 +181,8 @@ cext_evict_choose(void)
 		else
 			return NULL;
 
-		/* a round over everything ends: each step takes a chance away */
-		if (!is_gone(e, now))
+		/* second chances are given under the lock, so not without end */
+		if (!is_gone(e, now) && chances < MAX_CHANCES)
 		{
 			if (from_small)
 			{

@@ -28,6 +28,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -57,6 +58,7 @@ typedef struct PendingPattern
 typedef struct TagEntry
 {
 	CextTag		tag;
+	int			index;			/* in tag_list */
 	char		status;
 } TagEntry;
 
@@ -75,11 +77,15 @@ typedef struct TagEntry
 static tagset_hash *tag_set;
 static CextTag *tag_list;		/* in order of addition */
 static int *tag_levels;			/* ascending */
+static bool *tag_alone;			/* see cext_inval_settled() */
 static int	ntags;
 static int	tags_size;
 static PendingPattern *patterns;
 static int	npatterns;
 static bool published;
+static uint64 commit_globs;		/* at PRE_COMMIT: the glob log, */
+static uint64 commit_clock;		/* the clock, */
+static uint64 commit_version;	/* and what was drawn in the end */
 static bool handed_over;		/* to the prepared table */
 
 static const CextInvalObserver *observer;
@@ -103,10 +109,17 @@ cext_inval_add(CextTag tag)
 void
 cext_inval_add_value(CextTag tag)
 {
+	TagEntry   *entry;
 	bool		found;
 
 	if (!cext_active())
 		return;
+
+	/* nobody would publish what a worker collects */
+	if (IsParallelWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot invalidate or set cache entries in a parallel worker")));
 
 	if (tag_set == NULL)
 	{
@@ -115,6 +128,7 @@ cext_inval_add_value(CextTag tag)
 		tags_size = 32;
 		tag_list = palloc(tags_size * sizeof(CextTag));
 		tag_levels = palloc(tags_size * sizeof(int));
+		tag_alone = palloc(tags_size * sizeof(bool));
 		tag_set = tagset_create(TopTransactionContext, 32, NULL);
 		MemoryContextSwitchTo(old);
 	}
@@ -133,11 +147,13 @@ cext_inval_add_value(CextTag tag)
 	{
 		tag_list = repalloc(tag_list, 2 * tags_size * sizeof(CextTag));
 		tag_levels = repalloc(tag_levels, 2 * tags_size * sizeof(int));
+		tag_alone = repalloc(tag_alone, 2 * tags_size * sizeof(bool));
 		tags_size *= 2;
 	}
-	tagset_insert(tag_set, tag, &found);
+	entry = tagset_insert(tag_set, tag, &found);
 	if (found)
 		return;
+	entry->index = ntags;
 	tag_list[ntags] = tag;
 	tag_levels[ntags] = GetCurrentTransactionNestLevel();
 	ntags++;
@@ -330,6 +346,7 @@ forget(void)
 	tag_set = NULL;
 	tag_list = NULL;
 	tag_levels = NULL;
+	tag_alone = NULL;
 	ntags = tags_size = 0;
 	patterns = NULL;
 	npatterns = 0;
@@ -350,6 +367,8 @@ pre_commit(void)
 	 * that there is something to finish.
 	 */
 	xid = GetTopTransactionIdIfAny();
+	commit_globs = cext_glob_resolved();
+	commit_clock = cext_version_clock();
 	for (int i = 0; i < npatterns; i++)
 	{
 		if (!cext_glob_append(MyDatabaseId, patterns[i].pattern, patterns[i].len,
@@ -396,9 +415,39 @@ finish(void)
 	for (int i = 0; i < npatterns; i++)
 		if (patterns[i].logged)
 			cext_glob_resolve(patterns[i].seq);
-	cext_version_finish(tag_list, ntags);
+	commit_version = cext_version_finish(tag_list, ntags, commit_clock, tag_alone);
 	cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags + npatterns);
-	forget();
+}
+
+/*
+ * For apply(): may a value with these tags be stored as of this commit?  Only
+ * if nobody else has invalidated any of them since before this transaction
+ * became visible; otherwise that may be the later word.  If so, *stamp and
+ * *globs are those to store it with.
+ */
+bool
+cext_inval_settled(const char *key, int keylen, const CextTag *tags, int n,
+				   uint64 *stamp, uint64 *globs)
+{
+	pg_atomic_uint64 checked;
+
+	for (int i = 0; i < n; i++)
+	{
+		TagEntry   *own = tagset_lookup(tag_set, tags[i]);
+
+		if (own != NULL ? !tag_alone[own->index] :
+			!cext_version_idle(tags[i], commit_clock))
+			return false;
+	}
+
+	/* own patterns are older than the value, and newer than commit_clock */
+	pg_atomic_init_u64(&checked, commit_globs);
+	if (!cext_glob_alive(MyDatabaseId, key, keylen,
+						 npatterns > 0 ? commit_version : commit_clock, &checked))
+		return false;
+	*stamp = commit_version;
+	*globs = commit_globs;
+	return true;
 }
 
 static void
@@ -452,10 +501,12 @@ release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, voi
 	/* called once for each resource owner; the first call does it all */
 	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !isTopLevel)
 		return;
-	if (published)
-		finish();
+	if (!published)
+		return;
+	finish();
 	if (isCommit && observer != NULL)
 		observer->apply();
+	forget();
 }
 
 static void

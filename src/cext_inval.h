@@ -31,6 +31,10 @@ extern void cext_inval_pattern(const char *pattern, int len);
 extern void cext_inval_relation(Oid relid);
 extern void cext_inval_relation_tree(Oid relid);
 
+extern bool cext_inval_settled(const char *key, int keylen,
+							   const CextTag *tags, int ntags,
+							   uint64 *stamp, uint64 *globs);
+
 extern bool cext_inval_pending(void);
 extern bool cext_inval_pending_tags(const CextTag *tags, int ntags);
 extern bool cext_inval_pending_key(const char *key, int len);

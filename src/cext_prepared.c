@@ -25,6 +25,7 @@
 #include "storage/procarray.h"
 #include "utils/fmgroids.h"
 
+#include "cext_compat.h"
 #include "cext_prepared.h"
 
 typedef struct Prepared
@@ -131,19 +132,27 @@ cext_prepared_resolve(TransactionId xid)
 			continue;
 		version = committed ? cext_version_draw() : 0;
 		for (uint32 j = 0; j < rec->ntags; j++)
-			cext_slot_end(rec->tags[j], version);
+			cext_slot_end(rec->tags[j], version, 0);
 		rec->xid = InvalidTransactionId;
 		pg_atomic_fetch_sub_u32(&table->used, 1);
 	}
 	LWLockRelease(table->lock);
 }
 
-/* Resolve all that have ended.  Costs one read where there are none. */
-void
+/*
+ * Resolve all that have ended.  A committed one first becomes visible, then
+ * sends its catalog invalidations, then releases its locks; it is resolved
+ * after that, so that whoever takes a later stamp sees the new catalogs.  Until
+ * then the answer is false: an entry it concerns must not be used.  Costs one
+ * read where there are none.
+ */
+bool
 cext_prepared_sweep(void)
 {
+	bool		settled = true;
+
 	if (likely(pg_atomic_read_u32(&table->used) == 0))
-		return;
+		return true;
 
 	for (int i = 0; i < table->size; i++)
 	{
@@ -152,9 +161,14 @@ cext_prepared_sweep(void)
 		LWLockAcquire(table->lock, LW_SHARED);
 		xid = table->records[i].xid;
 		LWLockRelease(table->lock);
-		if (TransactionIdIsValid(xid) && !TransactionIdIsInProgress(xid))
+		if (!TransactionIdIsValid(xid) || TransactionIdIsInProgress(xid))
+			continue;
+		if (cext_xact_lock_free(xid))
 			cext_prepared_resolve(xid);
+		else
+			settled = false;
 	}
+	return settled;
 }
 
 /*

@@ -264,16 +264,19 @@ apply_table(Compiled *c, Relation rel, Tuplestorestate *rows, StringInfo buf,
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
 													&TTSOpsMinimalTuple);
-	MemoryContext old = MemoryContextSwitchTo(row_context);
 
 	tuplestore_rescan(rows);
+
+	/* a row read back from disk belongs to the slot, so not to row_context */
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
+		MemoryContext old = MemoryContextSwitchTo(row_context);
+
 		apply_row(c, slot, buf);
+		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
 		CHECK_FOR_INTERRUPTS();
 	}
-	MemoryContextSwitchTo(old);
 	ExecDropSingleTupleTableSlot(slot);
 }
 

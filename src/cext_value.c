@@ -220,17 +220,15 @@ forget(void)
 static void
 apply(void)
 {
-	uint64		globs;
-	uint64		stamp;
 	TimestampTz now;
 	uint64		xmax;
 
 	if (likely(pending == NULL))
 		return;
-	globs = cext_glob_resolved();
-	stamp = cext_version_clock();
 	now = GetCurrentTimestamp();
-	xmax = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	/* a transaction without an xid is not in the snapshots taken before it */
+	xmax = U64FromFullTransactionId(ReadNextFullTransactionId()) + 1;
 	for (int i = 0; i < norder; i++)
 	{
 		PendingValue *v = order[i];
@@ -244,8 +242,11 @@ apply(void)
 			continue;
 		}
 		memset(&info, 0, sizeof(info));
-		info.stamp = stamp;
-		info.globs = globs;
+
+		/* the old value is dead already; a spare miss is all that is lost */
+		if (!cext_inval_settled(v->ident.key, v->ident.keylen, v->tags, v->ntags,
+								&info.stamp, &info.globs))
+			continue;
 		info.created = now;
 		info.expires = now + (TimestampTz) (v->ttl * USECS_PER_SEC);
 		info.xmax = xmax;
@@ -262,7 +263,9 @@ apply(void)
 static void
 xact_callback(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	/* at COMMIT, what rolled back subtransactions left is an empty set */
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
+		(event == XACT_EVENT_COMMIT && norder == 0))
 		forget();
 }
 

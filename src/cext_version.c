@@ -271,9 +271,12 @@ cext_slot_begin(CextTag tag)
 	pg_atomic_fetch_add_u64(&slots[tag], 1);
 }
 
-/* Step 3 for one slot. */
-void
-cext_slot_end(CextTag tag, uint64 version)
+/*
+ * Step 3 for one slot.  True if nobody else has invalidated it after "since",
+ * or is about to.
+ */
+bool
+cext_slot_end(CextTag tag, uint64 version, uint64 since)
 {
 	uint64		old = pg_atomic_read_u64(&slots[tag]);
 	uint64		new;
@@ -284,6 +287,16 @@ cext_slot_end(CextTag tag, uint64 version)
 		new = (Max(SLOT_VERSION(old), version) << INFLIGHT_BITS) |
 			(SLOT_INFLIGHT(old) - 1);
 	} while (!pg_atomic_compare_exchange_u64(&slots[tag], &old, new));
+	return SLOT_VERSION(old) <= since && SLOT_INFLIGHT(old) == 1;
+}
+
+/* Has nobody invalidated this tag since then, and does nobody now? */
+bool
+cext_version_idle(CextTag tag, uint64 since)
+{
+	uint64		s = pg_atomic_read_u64(&slots[tag]);
+
+	return SLOT_VERSION(s) <= since && SLOT_INFLIGHT(s) == 0;
 }
 
 /* Draw a version.  A full barrier. */
@@ -327,9 +340,8 @@ holders_running(CextTag tag)
 		}
 	}
 
-	/* those that ended leave their versions; the caller looks again */
-	cext_prepared_sweep();
-	return true;
+	/* those that are resolved leave their versions; the caller looks again */
+	return cext_prepared_sweep();
 }
 
 /*
@@ -412,14 +424,18 @@ cext_version_publish_more(CextTag tag)
 	cext_slot_begin(tag);
 }
 
-/* Steps 3 and 4. */
-void
-cext_version_finish(const CextTag *tags, int ntags)
+/*
+ * Steps 3 and 4.  Returns the version; alone[] tells of each tag whether nobody
+ * else has invalidated it after "since", or was about to.
+ */
+uint64
+cext_version_finish(const CextTag *tags, int ntags, uint64 since, bool *alone)
 {
 	uint64		version = cext_version_draw();
 
 	for (int i = 0; i < ntags; i++)
-		cext_slot_end(tags[i], version);
+		alone[i] = cext_slot_end(tags[i], version, since);
 	pg_write_barrier();
 	pg_atomic_write_u32(&committing[cext_proc_number()].ntags, 0);
+	return version;
 }

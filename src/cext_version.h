@@ -35,16 +35,18 @@ extern int	cext_prefix_depth(const char *prefix, int len);
 /* readers */
 extern uint64 cext_version_clock(void);
 extern bool cext_version_alive(uint64 stamp, const CextTag *tags, int ntags);
+extern bool cext_version_idle(CextTag tag, uint64 since);
 extern bool cext_version_surely_dead(uint64 stamp, const CextTag *tags, int ntags);
 
 /* the committing transaction */
 extern void cext_version_publish(TransactionId xid, const CextTag *tags, int ntags);
 extern void cext_version_publish_more(CextTag tag);
-extern void cext_version_finish(const CextTag *tags, int ntags);
+extern uint64 cext_version_finish(const CextTag *tags, int ntags,
+								  uint64 since, bool *alone);
 
 /* for cext_glob.c and cext_prepared.c */
 extern void cext_slot_begin(CextTag tag);
-extern void cext_slot_end(CextTag tag, uint64 version);
+extern bool cext_slot_end(CextTag tag, uint64 version, uint64 since);
 extern uint64 cext_version_draw(void);
 
 #endif							/* CEXT_VERSION_H */
