@@ -12,9 +12,11 @@
  *
  * PL/pgSQL initializes a simple expression once a transaction.  A function that
  * was called before the fill may therefore read a setting without our seeing
- * it; so after the first current_setting() in a transaction, by anybody, every
- * later fill in it that calls a user's function is taken to vary, and likewise
- * for functions of the session.
+ * it; and a wrapper that is IMMUTABLE by declaration is folded into a cached
+ * plan once and for all.  So after the first current_setting() in a session, by
+ * anybody, every later fill in it that calls a user's function is taken to
+ * vary; and after the first function of the session in a transaction, such
+ * fills in it are not stored.
  *
  * C functions of extensions may read settings through their own variables
  * (pg_trgm's thresholds, say): a query that calls one varies too.
@@ -58,9 +60,9 @@
 
 static CextTracker *current;
 
-/* of this transaction; see above */
-static bool settings_read;
-static bool session_function_called;
+/* see above */
+static bool settings_read;		/* in this session */
+static bool session_function_called;	/* in this transaction */
 
 static ExecutorStart_hook_type prev_executor_start;
 static object_access_hook_type prev_object_access;
@@ -502,7 +504,7 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 static void
 xact_callback(XactEvent event, void *arg)
 {
-	settings_read = session_function_called = false;
+	session_function_called = false;
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
 		event == XACT_EVENT_PREPARE)
 		current = NULL;

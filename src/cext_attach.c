@@ -17,7 +17,8 @@
  * inheritance tree or a foreign table gets row triggers that always fire.
  * TRUNCATE has a trigger on each table of a tree.
  *
- * Everything is done by SQL as the caller, who must own the table.
+ * Everything is done by SQL as the caller, who must own the table.  Operators
+ * are named with their schema: the search path is not to be trusted.
  *
  *-------------------------------------------------------------------------
  */
@@ -78,6 +79,9 @@ open_table(Oid relid, bool attach)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
+	/* before the lock too, lest anybody make others wait for it */
+	if (!cext_owns_relation(relid))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	rel = relation_open(relid, ShareRowExclusiveLock);
 	if (!cext_owns_relation(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, RelationGetRelationName(rel));
@@ -107,7 +111,9 @@ drop_triggers(Oid relid)
 		initStringInfo(&sql);
 		appendStringInfo(&sql,
 						 "SELECT 1 FROM pg_catalog.pg_trigger"
-						 " WHERE tgrelid = %u AND tgname = %s AND tgparentid = 0",
+						 " WHERE tgrelid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid"
+						 " AND tgname OPERATOR(pg_catalog.=) %s::pg_catalog.name"
+						 " AND tgparentid OPERATOR(pg_catalog.=) '0'::pg_catalog.oid",
 						 relid, quote_literal_cstr(trigger_names[i]));
 		if (SPI_execute(sql.data, true, 1) != SPI_OK_SELECT)
 			elog(ERROR, "could not look for triggers");

@@ -214,7 +214,6 @@ statement_scope(Node *stmt)
 		case T_CreateRoleStmt:
 			/* their objects are seen by object_access() */
 		case T_CreateStmt:
-		case T_CreateForeignTableStmt:
 		case T_CreateTableAsStmt:
 		case T_CreateSeqStmt:
 		case T_AlterSeqStmt:
@@ -229,6 +228,7 @@ statement_scope(Node *stmt)
 			return ((AlterTableStmt *) stmt)->objtype == OBJECT_TYPE ?
 				SCOPE_DATABASE : SCOPE_RELATIONS;
 		case T_RefreshMatViewStmt:
+		case T_CreateForeignTableStmt:
 		case T_ViewStmt:
 			return SCOPE_RELATIONS;
 		case T_RenameStmt:
@@ -320,6 +320,12 @@ invalidate_scope(Node *stmt, Scope scope)
 			}
 			else if (IsA(stmt, RefreshMatViewStmt))
 				invalidate_named(((RefreshMatViewStmt *) stmt)->relation);
+			else if (IsA(stmt, CreateForeignTableStmt))
+			{
+				/* it brings rows to its parents */
+				foreach(lc, ((CreateForeignTableStmt *) stmt)->base.inhRelations)
+					invalidate_named(lfirst_node(RangeVar, lc));
+			}
 			else if (IsA(stmt, ViewStmt))
 				invalidate_named(((ViewStmt *) stmt)->view);
 			else if (IsA(stmt, RenameStmt))
@@ -338,7 +344,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	Node	   *stmt = pstmt->utilityStmt;
 	Scope		scope = cext_active() ? statement_scope(stmt) : SCOPE_NONE;
 
-	if (IsA(stmt, VariableShowStmt))
+	if (IsA(stmt, VariableShowStmt) && cext_tracking())
 		cext_note_setting_read();
 	if (scope != SCOPE_NONE)
 		invalidate_scope(stmt, scope);

@@ -359,6 +359,8 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		stamp = cext_version_clock();
 		if (claimed)
 			cext_flight_stamp(stamp);
+		/* messages are looked for after the stamp was read, on any machine */
+		pg_memory_barrier();
 	}
 	AcceptInvalidationMessages();
 

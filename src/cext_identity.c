@@ -84,6 +84,7 @@ static uint64 identity_generation;
 static char **identity_values;	/* of cext_identity_names */
 static int	identity_values_count;
 static uint64 generation;
+static bool digest_valid;		/* settings_digest is that of the above */
 static uint8 settings_digest[CEXT_SEED_SIZE];
 static uint8 value_seed[CEXT_SEED_SIZE];	/* identity settings alone */
 
@@ -236,7 +237,7 @@ update_string(char **kept, const char *now)
 static void
 check_settings(void)
 {
-	bool		changed = false;
+	bool		changed = !digest_valid;
 	Oid			few[FEW_SCHEMAS];
 	Oid		   *now_path = few;
 	int			now_len;
@@ -245,6 +246,8 @@ check_settings(void)
 	if (setting_records[NSETTINGS - 1] == NULL)
 		find_settings();
 
+	/* an error on the way must not leave a digest that looks current */
+	digest_valid = false;
 	for (int i = 0; i < (int) NSETTINGS; i++)
 	{
 		int64		number;
@@ -306,12 +309,12 @@ check_settings(void)
 		changed |= update_string(&identity_values[i],
 								 GetConfigOption(cext_identity_names[i], true, false));
 
-	if (likely(!changed && generation > 0))
+	if (likely(!changed))
+	{
+		digest_valid = true;
 		return;
-
-	/* an error on the way must not leave a digest that looks current */
+	}
 	generation++;
-	path_len = -1;
 	digest_begin(&d);
 	for (int i = 0; i < (int) NSETTINGS; i++)
 	{
@@ -335,7 +338,7 @@ check_settings(void)
 		digest_add_string(&d, identity_values[i]);
 	}
 	digest_end(&d, value_seed);
-	path_len = now_len;
+	digest_valid = true;
 }
 
 

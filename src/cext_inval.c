@@ -82,7 +82,8 @@ static int	ntags;
 static int	tags_size;
 static PendingPattern *patterns;
 static int	npatterns;
-static bool published;
+static bool pre_committed;		/* our PRE_COMMIT callback has run */
+static bool published;			/* there is something to finish */
 static uint64 commit_globs;		/* at PRE_COMMIT: the glob log, */
 static uint64 commit_clock;		/* the clock, */
 static uint64 commit_version;	/* and what was drawn in the end */
@@ -157,8 +158,12 @@ cext_inval_add_value(CextTag tag)
 	tag_list[ntags] = tag;
 	tag_levels[ntags] = GetCurrentTransactionNestLevel();
 	ntags++;
-	if (published)
+	if (pre_committed)
+	{
+		/* another PRE_COMMIT callback, later than ours */
 		cext_version_publish_more(tag);
+		published = true;
+	}
 }
 
 /* Every entry with this key. */
@@ -198,7 +203,7 @@ add_glob(const char *pattern, int len)
 		if (patterns[i].len == len && memcmp(patterns[i].pattern, pattern, len) == 0)
 			return;
 
-	if (published || npatterns >= MAX_PENDING_PATTERNS || len > CEXT_GLOB_LENGTH)
+	if (pre_committed || npatterns >= MAX_PENDING_PATTERNS || len > CEXT_GLOB_LENGTH)
 	{
 		cext_inval_add(widened(pattern, len));
 		return;
@@ -350,7 +355,7 @@ forget(void)
 	ntags = tags_size = 0;
 	patterns = NULL;
 	npatterns = 0;
-	published = handed_over = false;
+	pre_committed = published = handed_over = false;
 }
 
 static void
@@ -358,8 +363,13 @@ pre_commit(void)
 {
 	TransactionId xid;
 
+	commit_globs = cext_glob_resolved();
+	commit_clock = cext_version_clock();
 	if (!cext_inval_pending())
+	{
+		pre_committed = true;
 		return;
+	}
 
 	/*
 	 * Patterns first: one that does not fit the log becomes a tag.  A later
@@ -367,8 +377,6 @@ pre_commit(void)
 	 * that there is something to finish.
 	 */
 	xid = GetTopTransactionIdIfAny();
-	commit_globs = cext_glob_resolved();
-	commit_clock = cext_version_clock();
 	for (int i = 0; i < npatterns; i++)
 	{
 		if (!cext_glob_append(MyDatabaseId, patterns[i].pattern, patterns[i].len,
@@ -378,7 +386,7 @@ pre_commit(void)
 			patterns[i].logged = true;
 	}
 	cext_version_publish(xid, tag_list, ntags);
-	published = true;
+	published = pre_committed = true;
 }
 
 static void
@@ -479,7 +487,7 @@ xact_callback(XactEvent event, void *arg)
 			if (handed_over)
 			{
 				/* PREPARE failed after all; the xid is still ours to name */
-				cext_prepared_resolve(GetTopTransactionIdIfAny());
+				cext_prepared_resolve(GetTopTransactionIdIfAny(), false);
 			}
 			if (!published)
 			{

@@ -106,22 +106,15 @@ cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags)
 	return done;
 }
 
-/* A prepared transaction has ended, this way or that.  Idempotent. */
+/*
+ * A prepared transaction has ended; a rollback leaves the versions alone.
+ * Idempotent.
+ */
 void
-cext_prepared_resolve(TransactionId xid)
+cext_prepared_resolve(TransactionId xid, bool committed)
 {
-	bool		committed;
-
 	if (!TransactionIdIsValid(xid))
 		return;
-
-	/*
-	 * A rollback leaves the versions alone.  What ended so long ago that its
-	 * fate may have been forgotten counts as committed.
-	 */
-	committed = ReadNextTransactionId() - xid > 1000000 ||
-		TransactionIdDidCommit(xid);
-
 	LWLockAcquire(table->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < table->size; i++)
 	{
@@ -164,7 +157,11 @@ cext_prepared_sweep(void)
 		if (!TransactionIdIsValid(xid) || TransactionIdIsInProgress(xid))
 			continue;
 		if (cext_xact_lock_free(xid))
-			cext_prepared_resolve(xid);
+		{
+			/* whose fate may be forgotten counts as committed */
+			cext_prepared_resolve(xid, ReadNextTransactionId() - xid > 1000000 ||
+								  TransactionIdDidCommit(xid));
+		}
 		else
 			settled = false;
 	}

@@ -17,7 +17,7 @@ extern Size cext_prepared_shmem_size(void);
 extern void cext_prepared_shmem_init(void);
 
 extern bool cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags);
-extern void cext_prepared_resolve(TransactionId xid);
+extern void cext_prepared_resolve(TransactionId xid, bool committed);
 extern bool cext_prepared_sweep(void);
 extern void cext_prepared_recover(void);
 

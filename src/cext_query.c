@@ -279,6 +279,25 @@ fill_bypass(void)
 	return CEXT_CACHEABLE;
 }
 
+/* Look up while holding a claim, which an error gives back. */
+static pg_noinline CextEntry *
+find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason)
+{
+	CextEntry  *volatile e = NULL;
+
+	PG_TRY();
+	{
+		e = cext_find(ident, ttl, reason, NULL);
+	}
+	PG_CATCH();
+	{
+		cext_flight_end(CEXT_LANDED_FAILED);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return e;
+}
+
 /*
  * Look up; on a miss either claim the fill or wait for who has, and look again.
  */
@@ -313,7 +332,7 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 		{
 			/* the fill before ours may have ended since we looked */
 			*claimed = true;
-			return cext_find(ident, ttl, reason, NULL);
+			return find_with_claim(ident, ttl, reason);
 		}
 	}
 	if (deadline != 0)
