@@ -419,3 +419,14 @@ SELECT cache_detach('enrollments');
 DROP PROCEDURE try(text, text[]);
 DROP TABLE enrollments, students;
 SELECT cache_clear() >= 0 AS cleared;
+
+-- transition rows that no longer fit in memory
+CREATE TABLE wide (id integer, pad text);
+INSERT INTO wide SELECT g, repeat('x', 200) FROM generate_series(1, 5000) g;
+SELECT cache_attach('wide', 'wide:{id}');
+SELECT result FROM probe('wide:4999', 'SELECT 1 AS a');
+SET work_mem = '64kB';
+UPDATE wide SET pad = repeat('y', 200);
+RESET work_mem;
+SELECT entries('wide:%');
+DROP TABLE wide;
