@@ -57,9 +57,11 @@ OBJS = \
 	src/cext_chunk.o \
 	src/cext_evict.o \
 	src/cext_store.o \
+	src/cext_state.o \
 	src/cext_version.o \
 	src/cext_glob.o \
 	src/cext_prepared.o \
+	src/cext_epoch.o \
 	src/cext_relation.o \
 	src/cext_inval.o \
 	src/cext_identity.o \

@@ -17,6 +17,7 @@
 
 #include "cext_analyze.h"
 #include "cext_ddl.h"
+#include "cext_epoch.h"
 #include "cext_evict.h"
 #include "cext_flight.h"
 #include "cext_glob.h"
@@ -24,6 +25,7 @@
 #include "cext_inval.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
+#include "cext_state.h"
 #include "cext_stats.h"
 #include "cext_store.h"
 #include "cext_value.h"
@@ -62,6 +64,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_glob_shmem_size());
 	RequestAddinShmemSpace(cext_prepared_shmem_size());
 	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
+	RequestAddinShmemSpace(cext_epoch_shmem_size());
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
 	RequestNamedLWLockTranche("cache_ext_glob", 1);
@@ -80,10 +83,12 @@ shmem_startup(void)
 	cext_version_shmem_init(version_budget());
 	cext_glob_shmem_init();
 	cext_prepared_shmem_init();
+	cext_epoch_shmem_init();
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();
 	cext_stats_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
+	cext_state_startup();
 	cext_shmem_ready = true;
 }
 
@@ -106,6 +111,12 @@ _PG_init(void)
 	shmem_request_hook = shmem_request;
 	prev_shmem_startup = shmem_startup_hook;
 	shmem_startup_hook = shmem_startup;
+
+	/* in the order in which they are loaded */
+	cext_version_init();
+	cext_glob_init();
+	cext_epoch_init();
+
 	cext_evict_set_dead_check(entry_surely_dead);
 	cext_inval_init();
 	cext_value_init();

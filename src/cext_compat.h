@@ -34,6 +34,12 @@
 #error "cache_ext needs PostgreSQL 15 or later"
 #endif
 
+static inline int
+cext_server_version(void)
+{
+	return PG_VERSION_NUM;
+}
+
 /* This backend's number, from 0 to MaxBackends - 1. */
 static inline int
 cext_proc_number(void)

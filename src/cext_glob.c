@@ -25,6 +25,7 @@
 
 #include "cext_glob.h"
 #include "cext_pattern.h"
+#include "cext_state.h"
 #include "cext_version.h"
 
 #define GLOB_RECORDS	1024
@@ -69,6 +70,42 @@ cext_glob_shmem_init(void)
 		pg_atomic_init_u64(&globs->resolved, 1);
 		globs->lock = &GetNamedLWLockTranche("cache_ext_glob")->lock;
 	}
+}
+
+static void
+save_globs(CextStateFile *file)
+{
+	uint64		next = pg_atomic_read_u64(&globs->next);
+
+	cext_state_write(file, &next, sizeof(next));
+	cext_state_write(file, &globs->dropped, sizeof(globs->dropped));
+	cext_state_write(file, globs->records, sizeof(globs->records));
+}
+
+/* Records left unresolved count as committed: see load_versions(). */
+static bool
+load_globs(CextStateFile *file)
+{
+	uint64		next;
+
+	if (!cext_state_read(file, &next, sizeof(next)) ||
+		!cext_state_read(file, &globs->dropped, sizeof(globs->dropped)) ||
+		!cext_state_read(file, globs->records, sizeof(globs->records)))
+		return false;
+	for (int i = 0; i < GLOB_RECORDS; i++)
+		if (globs->records[i].version == 0 && globs->records[i].len > 0)
+			globs->records[i].version = cext_version_draw();
+	pg_atomic_write_u64(&globs->next, next);
+	pg_atomic_write_u64(&globs->resolved, next);
+	return true;
+}
+
+void
+cext_glob_init(void)
+{
+	static const CextStateSection section = {"globs", save_globs, load_globs};
+
+	cext_state_register(&section);
 }
 
 #define GLOB(seq) (&globs->records[(seq) % GLOB_RECORDS])

@@ -14,6 +14,7 @@
 
 extern Size cext_glob_shmem_size(void);
 extern void cext_glob_shmem_init(void);
+extern void cext_glob_init(void);
 
 extern bool cext_glob_append(Oid dbid, const char *pattern, int len,
 							 TransactionId xid, uint64 *seq);

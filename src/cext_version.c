@@ -53,6 +53,7 @@
 
 #include "cext_compat.h"
 #include "cext_prepared.h"
+#include "cext_state.h"
 
 /* MAX_BACKENDS fits in 18 bits; 46 bits of clock last for decades. */
 #define INFLIGHT_BITS	18
@@ -107,6 +108,14 @@ slots_size(Size budget)
 					sizeof(pg_atomic_uint64));
 }
 
+static void
+reset_versions(void)
+{
+	pg_atomic_init_u64(&shared->c.clock, 1);
+	for (uint32 i = 0; i <= SYSTEM_SLOTS + shared->key_mask; i++)
+		pg_atomic_init_u64(&slots[i], 0);
+}
+
 Size
 cext_version_shmem_size(Size budget)
 {
@@ -132,16 +141,93 @@ cext_version_shmem_init(Size budget)
 
 	if (!found)
 	{
-		uint32		n = key_slots(budget);
-
 		memset(shared, 0, cext_version_shmem_size(budget));
-		pg_atomic_init_u64(&shared->c.clock, 1);
-		shared->key_mask = n - 1;
-		for (uint32 i = 0; i < SYSTEM_SLOTS + n; i++)
-			pg_atomic_init_u64(&slots[i], 0);
+		shared->key_mask = key_slots(budget) - 1;
+		reset_versions();
 		for (int i = 0; i < MaxBackends; i++)
 			pg_atomic_init_u32(&committing[i].ntags, 0);
 	}
+}
+
+
+/* ----------------------------------------------------------------
+ *		Across a clean restart
+ * ----------------------------------------------------------------
+ */
+
+#define STATE_BLOCK 1024		/* slots */
+
+typedef struct VersionState
+{
+	uint64		clock;
+	uint32		nslots;
+} VersionState;
+
+/* Clock and slots; blocks of slots never used are left out. */
+static void
+save_versions(CextStateFile *file)
+{
+	VersionState state;
+
+	memset(&state, 0, sizeof(state));
+	state.clock = cext_version_clock();
+	state.nslots = SYSTEM_SLOTS + shared->key_mask + 1;
+	cext_state_write(file, &state, sizeof(state));
+	for (uint32 block = 0; block < state.nslots; block += STATE_BLOCK)
+	{
+		uint64		values[STATE_BLOCK];
+		uint64		any = 0;
+
+		for (uint32 i = 0; i < STATE_BLOCK; i++)
+			any |= values[i] = pg_atomic_read_u64(&slots[block + i]);
+		if (any == 0)
+			continue;
+		cext_state_write(file, &block, sizeof(block));
+		cext_state_write(file, values, sizeof(values));
+	}
+}
+
+/*
+ * A slot in flight at the end belongs to a prepared transaction that has, or
+ * will have, lost its record: it counts as invalidated.
+ */
+static bool
+load_versions(CextStateFile *file)
+{
+	VersionState state;
+	uint32		block;
+	uint64		values[STATE_BLOCK];
+
+	if (!cext_state_read(file, &state, sizeof(state)) ||
+		state.nslots != SYSTEM_SLOTS + shared->key_mask + 1)
+		return false;
+	pg_atomic_write_u64(&shared->c.clock, state.clock + 1);
+	while (cext_state_left(file) > 0)
+	{
+		if (!cext_state_read(file, &block, sizeof(block)) ||
+			block > state.nslots - STATE_BLOCK ||
+			!cext_state_read(file, values, sizeof(values)))
+		{
+			reset_versions();
+			return false;
+		}
+		for (uint32 i = 0; i < STATE_BLOCK; i++)
+		{
+			uint64		version = SLOT_INFLIGHT(values[i]) > 0 ?
+				state.clock + 1 : SLOT_VERSION(values[i]);
+
+			pg_atomic_write_u64(&slots[block + i], version << INFLIGHT_BITS);
+		}
+	}
+	return true;
+}
+
+void
+cext_version_init(void)
+{
+	static const CextStateSection section = {"versions", save_versions, load_versions};
+
+	cext_state_register(&section);
 }
 
 

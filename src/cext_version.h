@@ -20,6 +20,7 @@ typedef uint32 CextTag;
 
 extern Size cext_version_shmem_size(Size budget);
 extern void cext_version_shmem_init(Size budget);
+extern void cext_version_init(void);
 
 /* tags */
 extern CextTag cext_tag_database(Oid dbid);
