@@ -20,6 +20,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -28,6 +29,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc_tables.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
@@ -99,6 +101,16 @@ cext_guc_malloc(size_t size)
 #endif
 }
 
+static inline void
+cext_guc_free(void *p)
+{
+#if PG_VERSION_NUM >= 160000
+	guc_free(p);
+#else
+	free(p);
+#endif
+}
+
 /* Functions of the session that came later. */
 #if PG_VERSION_NUM >= 160000
 #define CEXT_LATER_SESSION_FUNCTIONS F_SYSTEM_USER,
@@ -129,6 +141,31 @@ cext_wait_event(void)
 	return event;
 #else
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* ... and one that waits for Redis. */
+static inline uint32
+cext_wait_event_redis(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("CacheExtRedis");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+static inline WaitEventSet *
+cext_create_wait_event_set(int n)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, n);
+#else
+	return CreateWaitEventSet(TopMemoryContext, n);
 #endif
 }
 

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_redis.h
+ *		Commands to a Redis server or cluster.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_REDIS_H
+#define CEXT_REDIS_H
+
+struct redisReply;
+
+/* One command and its answer, which hiredis has allocated. */
+typedef struct CextRedisCommand
+{
+	int			argc;
+	const char **argv;
+	size_t	   *argvlen;
+	struct redisReply *reply;
+} CextRedisCommand;
+
+extern bool cext_redis_run(CextRedisCommand *commands, int n);
+extern bool cext_redis_run_on(int node, CextRedisCommand *commands, int n);
+extern int	cext_redis_node_count(void);
+extern void cext_redis_free(CextRedisCommand *commands, int n);
+extern void cext_redis_disconnect(void);
+
+#endif							/* CEXT_REDIS_H */

@@ -1,0 +1,571 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_redis_conn.c
+ *		One connection to a Redis server.
+ *
+ * Socket and TLS are ours, so that every wait is one on the backend's latch:
+ * it ends at the deadline to the millisecond, at once when the query is
+ * canceled or times out, and with the postmaster.  The protocol (RESP2) is
+ * hiredis's: it formats commands and parses replies, and never touches the
+ * socket, so versions 0.14 and 1.x serve alike, with TLS or without.  The one
+ * wait that no deadline ends is getaddrinfo()'s for DNS.
+ *
+ * Nothing here throws but a cancel, inside a wait.  The caller then finds
+ * replies outstanding and closes the connection; so "outstanding" is the whole
+ * of the state that an error could leave behind.
+ *
+ * Memory: malloc'd, as a connection outlives transactions.  Replies are
+ * hiredis's, to be freed with freeReplyObject().  What a server can make us
+ * allocate is bounded by MAX_REPLY.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <hiredis/hiredis.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/ip.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+
+#include "cext_compat.h"
+#include "cext_redis_conn.h"
+
+#define READ_SIZE	(64 * 1024)
+#define MAX_REPLY	((Size) 2 * 1024 * 1024 * 1024 - 1)
+
+struct CextRedisConn
+{
+	pgsocket	sock;
+	bool		external_fd;	/* counted with fd.c */
+	struct ssl_st *ssl;
+	WaitEventSet *set;
+	uint32		waiting_for;	/* what the set watches the socket for */
+	uint32		wants;			/* what the last read or write needs first */
+	redisReader *reader;
+	Size		fed;			/* bytes read for the reply to come */
+	char	   *out;			/* to be written */
+	Size		out_len;
+	Size		out_pos;
+	Size		out_size;
+	int			outstanding;	/* commands not answered */
+	bool		broken;
+};
+
+#define SOCKET_EVENT	2		/* position in the set */
+
+char		cext_redis_error[CEXT_REDIS_ERROR];
+
+/* Remember what went wrong.  Always false. */
+bool
+cext_redis_fail(const char *fmt,...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	vsnprintf(cext_redis_error, sizeof(cext_redis_error), fmt, args);
+	va_end(args);
+	return false;
+}
+
+static int64
+now_us(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+CextDeadline
+cext_deadline(int milliseconds)
+{
+	return now_us() + (int64) milliseconds * 1000;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Waiting
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * Make the set that waits for latch, postmaster and socket.  Where there are
+ * no descriptors left it throws, and we only want to know.
+ */
+static pg_noinline bool
+make_wait_set(CextRedisConn *conn)
+{
+	MemoryContext old = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		conn->set = cext_create_wait_event_set(3);
+		AddWaitEventToSet(conn->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(conn->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		AddWaitEventToSet(conn->set, WL_SOCKET_READABLE, conn->sock, NULL, NULL);
+		conn->waiting_for = WL_SOCKET_READABLE;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old);
+		FlushErrorState();
+		if (conn->set != NULL)
+			FreeWaitEventSet(conn->set);
+		conn->set = NULL;
+	}
+	PG_END_TRY();
+	return conn->set != NULL || cext_redis_fail("no file descriptors left");
+}
+
+/* Wait until the socket can do this.  False at the deadline. */
+static bool
+wait_for(CextRedisConn *conn, uint32 events, CextDeadline deadline)
+{
+	if (events != conn->waiting_for)
+	{
+		ModifyWaitEvent(conn->set, SOCKET_EVENT, events, NULL);
+		conn->waiting_for = events;
+	}
+	for (;;)
+	{
+		WaitEvent	event;
+		int64		left = deadline - now_us();
+
+		if (left <= 0)
+			return cext_redis_fail("no answer within the time allowed");
+		if (WaitEventSetWait(conn->set, (long) ((left + 999) / 1000), &event, 1,
+							 cext_wait_event_redis()) == 0)
+			continue;
+		if (event.events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		else if (event.events & WL_SOCKET_MASK)
+			return true;
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ *		Bytes
+ * ----------------------------------------------------------------
+ */
+
+/* As recv(): 0 at the end; -1 and conn->wants if it would block; else -2. */
+static ssize_t
+read_some(CextRedisConn *conn, char *buf, size_t len)
+{
+	ssize_t		n;
+
+	if (conn->ssl != NULL)
+		return cext_tls_read(conn->ssl, buf, len, &conn->wants);
+	do
+	{
+		n = recv(conn->sock, buf, len, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	conn->wants = WL_SOCKET_READABLE;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return -1;
+	cext_redis_fail("could not receive: %s", strerror(errno));
+	return -2;
+}
+
+static ssize_t
+write_some(CextRedisConn *conn, const char *buf, size_t len)
+{
+	ssize_t		n;
+
+	if (conn->ssl != NULL)
+		return cext_tls_write(conn->ssl, buf, len, &conn->wants);
+	do
+	{
+		n = send(conn->sock, buf, len, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	conn->wants = WL_SOCKET_WRITEABLE;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return -1;
+	cext_redis_fail("could not send: %s", strerror(errno));
+	return -2;
+}
+
+/* Append to what is to be written.  False without memory. */
+static bool
+append_out(CextRedisConn *conn, const char *data, Size len)
+{
+	if (conn->out_pos == conn->out_len)
+		conn->out_pos = conn->out_len = 0;
+	if (conn->out_len + len > conn->out_size)
+	{
+		Size		size = Max(conn->out_len + len, 2 * conn->out_size);
+		char	   *p = realloc(conn->out, size);
+
+		if (p == NULL)
+			return cext_redis_fail("out of memory");
+		conn->out = p;
+		conn->out_size = size;
+	}
+	memcpy(conn->out + conn->out_len, data, len);
+	conn->out_len += len;
+	return true;
+}
+
+/* Add a command to what is to be sent. */
+bool
+cext_redis_send(CextRedisConn *conn, int argc, const char **argv,
+				const size_t *argvlen)
+{
+	char	   *cmd;
+	long long	len = redisFormatCommandArgv(&cmd, argc, argv, argvlen);
+	bool		ok;
+
+	if (len < 0)
+		return cext_redis_fail("out of memory");
+	ok = append_out(conn, cmd, len);
+	redisFreeCommand(cmd);
+	if (ok)
+		conn->outstanding++;
+	else
+		conn->broken = true;
+	return ok;
+}
+
+/* Write what the socket takes now.  False if the connection is broken. */
+bool
+cext_redis_flush(CextRedisConn *conn)
+{
+	while (conn->out_pos < conn->out_len)
+	{
+		ssize_t		n = write_some(conn, conn->out + conn->out_pos,
+								   conn->out_len - conn->out_pos);
+
+		if (n == -1)
+			return true;
+		if (n <= 0)
+		{
+			conn->broken = true;
+			return false;
+		}
+		conn->out_pos += n;
+	}
+
+	/* a large result is no reason to keep its memory for good */
+	if (conn->out_size > 1024 * 1024)
+	{
+		free(conn->out);
+		conn->out = NULL;
+		conn->out_size = 0;
+	}
+	conn->out_pos = conn->out_len = 0;
+	return true;
+}
+
+/* Hand hiredis what has come in.  False: broken, or nothing now. */
+static bool
+feed(CextRedisConn *conn)
+{
+	static char buf[READ_SIZE];
+	ssize_t		n = read_some(conn, buf, sizeof(buf));
+
+	if (n == -1)
+		return false;
+	if (n == 0)
+		cext_redis_fail("the server closed the connection");
+	else if (n > 0 && (conn->fed += n) > MAX_REPLY)
+		n = cext_redis_fail("the reply is too large");
+	else if (n > 0 && redisReaderFeed(conn->reader, buf, n) != REDIS_OK)
+		n = cext_redis_fail("out of memory");
+	conn->broken = n <= 0;
+	return n > 0;
+}
+
+/* The next reply; NULL if it does not come, and the connection is broken. */
+struct redisReply *
+cext_redis_receive(CextRedisConn *conn, CextDeadline deadline)
+{
+	while (!conn->broken)
+	{
+		void	   *reply = NULL;
+
+		if (!cext_redis_flush(conn))
+			break;
+		if (redisReaderGetReply(conn->reader, &reply) != REDIS_OK)
+		{
+			cext_redis_fail("protocol error: %s", conn->reader->errstr);
+			break;
+		}
+		if (reply != NULL)
+		{
+			conn->fed = 0;
+			conn->outstanding--;
+			return reply;
+		}
+		conn->wants = WL_SOCKET_READABLE;
+		if (feed(conn))
+			continue;
+		if (conn->broken ||
+			!wait_for(conn, conn->wants |
+					  (conn->out_pos < conn->out_len ? WL_SOCKET_WRITEABLE : 0),
+					  deadline))
+			break;
+	}
+	conn->broken = true;
+	return NULL;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Opening and closing
+ * ----------------------------------------------------------------
+ */
+
+void
+cext_redis_close(CextRedisConn *conn)
+{
+	if (conn == NULL)
+		return;
+	if (conn->set != NULL)
+		FreeWaitEventSet(conn->set);
+	if (conn->ssl != NULL)
+		cext_tls_free(conn->ssl);
+	if (conn->sock != PGINVALID_SOCKET)
+		closesocket(conn->sock);
+	if (conn->external_fd)
+		ReleaseExternalFD();
+	if (conn->reader != NULL)
+		redisReaderFree(conn->reader);
+	free(conn->out);
+	free(conn);
+}
+
+/* Is it whole, and in step?  An error in between leaves replies outstanding. */
+bool
+cext_redis_usable(CextRedisConn *conn)
+{
+	return !conn->broken && conn->outstanding == 0;
+}
+
+/* A socket that connects to this address, in the background. */
+static bool
+start_connect(CextRedisConn *conn, const struct addrinfo *ai)
+{
+	int			on = 1;
+
+	conn->sock = socket(ai->ai_family, SOCK_STREAM, 0);
+	if (conn->sock == PGINVALID_SOCKET)
+		return cext_redis_fail("could not create a socket: %s", strerror(errno));
+	if (!pg_set_noblock(conn->sock) ||
+		fcntl(conn->sock, F_SETFD, FD_CLOEXEC) < 0)
+		return cext_redis_fail("could not set up a socket: %s", strerror(errno));
+	if (ai->ai_family != AF_UNIX)
+	{
+		(void) setsockopt(conn->sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		(void) setsockopt(conn->sock, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	}
+	if (connect(conn->sock, ai->ai_addr, ai->ai_addrlen) != 0 &&
+		errno != EINPROGRESS && errno != EINTR)
+		return cext_redis_fail("could not connect: %s",
+							   errno == EAGAIN ? "its queue is full" : strerror(errno));
+	return true;
+}
+
+/* Connect to one address of a host. */
+static bool
+connect_to(CextRedisConn *conn, const struct addrinfo *ai, CextDeadline deadline)
+{
+	int			error = 0;
+	socklen_t	len = sizeof(error);
+
+	if (!start_connect(conn, ai) || !make_wait_set(conn) ||
+		!wait_for(conn, WL_SOCKET_WRITEABLE, deadline))
+		return false;
+	if (getsockopt(conn->sock, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	return error == 0 || cext_redis_fail("could not connect: %s", strerror(error));
+}
+
+/* Undo an attempt at one address. */
+static void
+disconnect(CextRedisConn *conn)
+{
+	if (conn->set != NULL)
+		FreeWaitEventSet(conn->set);
+	conn->set = NULL;
+	if (conn->sock != PGINVALID_SOCKET)
+		closesocket(conn->sock);
+	conn->sock = PGINVALID_SOCKET;
+}
+
+static bool
+connect_any(CextRedisConn *conn, const struct addrinfo *list, CextDeadline deadline)
+{
+	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
+	{
+		disconnect(conn);
+		if (connect_to(conn, ai, deadline))
+			return true;
+	}
+	return false;
+}
+
+static bool
+connect_host(CextRedisConn *conn, const CextRedisAddress *a, CextDeadline deadline)
+{
+	struct addrinfo hint;
+	struct addrinfo *list = NULL;
+	char		port[16];
+	bool		is_path = a->host[0] == '/';
+	bool		ok;
+	int			rc;
+
+	memset(&hint, 0, sizeof(hint));
+	hint.ai_socktype = SOCK_STREAM;
+	hint.ai_family = is_path ? AF_UNIX : AF_UNSPEC;
+	snprintf(port, sizeof(port), "%d", a->port);
+	rc = pg_getaddrinfo_all(is_path ? NULL : a->host, is_path ? a->host : port,
+							&hint, &list);
+	if (rc != 0 || list == NULL)
+		return cext_redis_fail("could not resolve host \"%.64s\": %s",
+							   a->host, gai_strerror(rc));
+	PG_TRY();
+	{
+		ok = connect_any(conn, list, deadline);
+	}
+	PG_CATCH();
+	{
+		pg_freeaddrinfo_all(hint.ai_family, list);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	pg_freeaddrinfo_all(hint.ai_family, list);
+	return ok;
+}
+
+static bool
+secure(CextRedisConn *conn, const char *host, CextDeadline deadline)
+{
+	conn->ssl = cext_tls_start(conn->sock, host);
+	if (conn->ssl == NULL)
+		return false;
+	for (;;)
+	{
+		int			rc = cext_tls_handshake(conn->ssl, &conn->wants);
+
+		if (rc == 1)
+			return true;
+		if (rc != -1 || !wait_for(conn, conn->wants, deadline))
+			return false;
+	}
+}
+
+/* Send one of the opening commands, and see that it is liked. */
+static bool
+greet(CextRedisConn *conn, CextDeadline deadline, int argc, const char **argv)
+{
+	size_t		lens[3];
+	redisReply *reply;
+	bool		ok;
+
+	for (int i = 0; i < argc; i++)
+		lens[i] = strlen(argv[i]);
+	if (!cext_redis_send(conn, argc, argv, lens))
+		return false;
+	reply = cext_redis_receive(conn, deadline);
+	if (reply == NULL)
+		return false;
+	ok = reply->type != REDIS_REPLY_ERROR ||
+		cext_redis_fail("%s: %.120s", argv[0], reply->str);
+	freeReplyObject(reply);
+	return ok;
+}
+
+static bool
+login(CextRedisConn *conn, CextDeadline deadline)
+{
+	const CextRedisTarget *t = cext_redis_target;
+	char		database[16];
+
+	if (t->password[0] != '\0')
+	{
+		bool		named = t->user[0] != '\0';
+		const char *auth[3] = {"AUTH", named ? t->user : t->password, t->password};
+
+		if (!greet(conn, deadline, named ? 3 : 2, auth))
+			return false;
+	}
+	if (t->database != 0)
+	{
+		const char *select[2] = {"SELECT", database};
+
+		snprintf(database, sizeof(database), "%d", t->database);
+		if (!greet(conn, deadline, 2, select))
+			return false;
+	}
+	return true;
+}
+
+static bool
+open_connection(CextRedisConn *conn, const CextRedisAddress *address,
+				CextDeadline deadline)
+{
+	const char *name = cext_redis_tls_server_name;
+
+	conn->external_fd = AcquireExternalFD();
+	if (!conn->external_fd)
+		return cext_redis_fail("no file descriptors left");
+	conn->reader = redisReaderCreate();
+	if (conn->reader == NULL)
+		return cext_redis_fail("out of memory");
+	return connect_host(conn, address, deadline) &&
+		(!cext_redis_target->tls ||
+		 secure(conn, name != NULL && name[0] != '\0' ? name : address->host, deadline)) &&
+		login(conn, deadline);
+}
+
+/* The same, and an error closes the connection. */
+static pg_noinline bool
+open_or_close(CextRedisConn *conn, const CextRedisAddress *address,
+			  CextDeadline deadline)
+{
+	bool		ok;
+
+	PG_TRY();
+	{
+		ok = open_connection(conn, address, deadline);
+	}
+	PG_CATCH();
+	{
+		cext_redis_close(conn);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (!ok)
+		cext_redis_close(conn);
+	return ok;
+}
+
+/* Connect, with TLS and login.  NULL if that fails; throws on a cancel. */
+CextRedisConn *
+cext_redis_connect(const CextRedisAddress *address, CextDeadline deadline)
+{
+	CextRedisConn *conn = calloc(1, sizeof(CextRedisConn));
+
+	if (conn == NULL)
+	{
+		cext_redis_fail("out of memory");
+		return NULL;
+	}
+	conn->sock = PGINVALID_SOCKET;
+	return open_or_close(conn, address, deadline) ? conn : NULL;
+}
