@@ -62,6 +62,13 @@ OBJS = \
 	src/cext_glob.o \
 	src/cext_prepared.o \
 	src/cext_epoch.o \
+	src/cext_redis_conf.o \
+	src/cext_breaker.o \
+	src/cext_redis_tls.o \
+	src/cext_redis_conn.o \
+	src/cext_redis.o \
+	src/cext_wire.o \
+	src/cext_tier.o \
 	src/cext_relation.o \
 	src/cext_inval.o \
 	src/cext_identity.o \
@@ -83,6 +90,23 @@ OBJS = \
 # with PROFILE=-Werror.  What is switched off is how PostgreSQL is written.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
+
+# hiredis speaks Redis's protocol.  TLS is OpenSSL's, of which the server's
+# headers say whether it has it; LZ4 and ZSTD are used where they are found.
+pkg = $(shell pkg-config --silence-errors $(1))
+SHLIB_LINK = $(or $(call pkg,--libs hiredis),-lhiredis)
+ifneq (,$(call pkg,--modversion openssl))
+PG_CFLAGS += -DCEXT_TLS
+SHLIB_LINK += -lssl -lcrypto
+endif
+ifneq (,$(call pkg,--modversion liblz4))
+PG_CFLAGS += -DCEXT_LZ4
+SHLIB_LINK += -llz4
+endif
+ifneq (,$(call pkg,--modversion libzstd))
+PG_CFLAGS += -DCEXT_ZSTD
+SHLIB_LINK += -lzstd
+endif
 
 # A test is run because its file exists.  installcheck starts servers of its
 # own, with this file added to postgresql.conf.  It needs the extension

@@ -540,6 +540,11 @@ CREATE FUNCTION cache_stats(
 	OUT fill_time_p95_ms double precision,
 	OUT fill_time_p99_ms double precision,
 	OUT time_saved interval,
+	OUT redis_hits bigint,
+	OUT redis_misses bigint,
+	OUT redis_errors bigint,
+	OUT redis_writes bigint,
+	OUT redis_state text,
 	OUT stats_reset timestamptz)
 RETURNS record
 AS 'MODULE_PATHNAME', 'cache_stats'

@@ -16,6 +16,7 @@
 #include "storage/shmem.h"
 
 #include "cext_analyze.h"
+#include "cext_breaker.h"
 #include "cext_ddl.h"
 #include "cext_epoch.h"
 #include "cext_evict.h"
@@ -25,6 +26,7 @@
 #include "cext_inval.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
+#include "cext_redis_conf.h"
 #include "cext_state.h"
 #include "cext_stats.h"
 #include "cext_store.h"
@@ -65,6 +67,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_prepared_shmem_size());
 	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
 	RequestAddinShmemSpace(cext_epoch_shmem_size());
+	RequestAddinShmemSpace(cext_breaker_shmem_size());
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
 	RequestNamedLWLockTranche("cache_ext_glob", 1);
@@ -84,6 +87,7 @@ shmem_startup(void)
 	cext_glob_shmem_init();
 	cext_prepared_shmem_init();
 	cext_epoch_shmem_init();
+	cext_breaker_shmem_init();
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();
 	cext_stats_shmem_init();
@@ -102,6 +106,7 @@ entry_surely_dead(const CextEntry *e)
 void
 _PG_init(void)
 {
+	cext_redis_conf_define();
 	cext_guc_define();
 	cext_policy_init();
 	if (!process_shared_preload_libraries_in_progress)

@@ -248,11 +248,21 @@ cext_reader_start(CextReader *r, uint32 chunk, uint32 offset, uint32 size)
 {
 	for (; offset >= CEXT_CHUNK_SIZE; offset -= CEXT_CHUNK_SIZE)
 		chunk = links[chunk];
+	r->flat = NULL;
 	r->chunk = chunk;
 	r->offset = offset;
 	r->left = size;
 	r->scratch = NULL;
 	r->scratch_size = 0;
+}
+
+/* Start to read memory in one piece, aligned as an entry's payload is. */
+void
+cext_reader_start_flat(CextReader *r, const char *data, uint32 size)
+{
+	memset(r, 0, sizeof(CextReader));
+	r->flat = data;
+	r->left = size;
 }
 
 /* The next four bytes, without moving on.  The position must be aligned. */
@@ -261,6 +271,8 @@ cext_reader_peek(const CextReader *r)
 {
 	if (r->left < sizeof(uint32))
 		elog(ERROR, "cache entry is shorter than its contents");
+	if (unlikely(r->flat != NULL))
+		return *(const uint32 *) r->flat;
 	return *(uint32 *) (CEXT_CHUNK_ADDRESS(r->chunk) + r->offset);
 }
 
@@ -271,6 +283,12 @@ cext_reader_copy(CextReader *r, char *dest, Size len)
 	if (len > r->left)
 		elog(ERROR, "cache entry is shorter than its contents");
 	r->left -= len;
+	if (unlikely(r->flat != NULL))
+	{
+		memcpy(dest, r->flat, len);
+		r->flat += len;
+		return;
+	}
 	while (len > 0)
 	{
 		Size		n = Min(len, CEXT_CHUNK_SIZE - r->offset);
@@ -299,6 +317,14 @@ cext_reader_get(CextReader *r, Size len)
 
 	if (len > r->left)
 		elog(ERROR, "cache entry is shorter than its contents");
+	if (unlikely(r->flat != NULL))
+	{
+		const char *result = r->flat;
+
+		r->flat += len;
+		r->left -= len;
+		return result;
+	}
 	while (have < len && links[c] == c + 1)
 	{
 		have += CEXT_CHUNK_SIZE;

@@ -11,9 +11,10 @@
 #define CEXT_CHUNK_SIZE		256
 #define CEXT_NO_CHUNK		PG_UINT32_MAX
 
-/* Reads a chain from front to back. */
+/* Reads a chain, or memory in one piece, from front to back. */
 typedef struct CextReader
 {
+	const char *flat;			/* one piece: where we are; else NULL */
 	uint32		chunk;			/* where we are */
 	uint32		offset;			/* in the chunk */
 	uint32		left;			/* bytes to come */
@@ -40,6 +41,7 @@ extern void cext_chunk_write(uint32 chunk, Size pos, const char *src, Size len);
 /* by whoever has it pinned */
 extern void cext_reader_start(CextReader *reader, uint32 chunk, uint32 offset,
 							  uint32 size);
+extern void cext_reader_start_flat(CextReader *reader, const char *data, uint32 size);
 extern const char *cext_reader_get(CextReader *reader, Size len);
 extern uint32 cext_reader_peek(const CextReader *reader);
 extern void cext_reader_copy(CextReader *reader, char *dest, Size len);

@@ -41,6 +41,7 @@
 #include "cext_guc.h"
 #include "cext_prepared.h"
 #include "cext_result.h"
+#include "cext_tier.h"
 
 /* A recent 32-bit xid as a full one. */
 uint64
@@ -266,14 +267,14 @@ store_result(CextCall *call, const CextIdent *plain, CextTracker *tracker,
 		mark.flags |= CEXT_ENTRY_VARIES;
 		mark.nrows = 0;
 		mark.fill_us = 0;
-		if (!cext_store_insert(plain, &mark, "", 0))
+		if (!cext_tier_store(plain, &mark, "", 0))
 		{
 			cext_stats_add(CEXT_STAT_FILLS_DISCARDED, 1);
 			return false;
 		}
 		cext_identify_varying(plain, &ident);
 	}
-	stored = cext_store_insert(&ident, &info, buf->data, buf->size);
+	stored = cext_tier_store(&ident, &info, buf->data, buf->size);
 	cext_stats_add(stored ? CEXT_STAT_FILLS : CEXT_STAT_FILLS_DISCARDED, 1);
 	if (stored)
 		cext_stats_ns_add(info.ns, CEXT_NS_FILLS, 1);

@@ -28,6 +28,7 @@
 #include "cext_inval.h"
 #include "cext_prepared.h"
 #include "cext_result.h"
+#include "cext_tier.h"
 
 CextLastStatus cext_last_status;
 
@@ -130,12 +131,45 @@ usable(CextEntry *e, double ttl, CextBypass *reason)
 }
 
 /*
+ * The entry of exactly this identity, in whatever tier, if it can be used.  One
+ * in shared memory that cannot is never newer in Redis, except on a standby.
+ * "anywhere": else only in the first tier there is.
+ * A mark that the query varies only says where to look, so its age is no matter.
+ */
+static CextEntry *
+look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
+{
+	CextEntry  *e = cext_store_lookup(id);
+
+	if (likely(e != NULL))
+	{
+		if ((e->flags & CEXT_ENTRY_VARIES) != 0 || likely(usable(e, ttl, reason)))
+			return e;
+		cext_store_unpin(e);
+		if (*reason != CEXT_CACHEABLE || !RecoveryInProgress())
+			return NULL;
+	}
+	if (likely(!cext_storage_redis()) || (!anywhere && cext_storage_memory()))
+		return NULL;
+	cext_tier_fetch(id, 1, &e);
+	if (e == NULL)
+		return NULL;
+	if ((e->flags & CEXT_ENTRY_VARIES) == 0 && !usable(e, ttl, reason))
+	{
+		cext_store_unpin(e);
+		return NULL;
+	}
+	cext_tier_promote(id, e);
+	return e;
+}
+
+/*
  * The entry for this identity that answers now, pinned; or NULL, and *reason
  * is set if that is no ordinary miss.  *hash, if wanted, is that of the
  * identity that was looked for in the end.
  */
-CextEntry *
-cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
+static CextEntry *
+find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash, bool anywhere)
 {
 	CextEntry  *e;
 
@@ -146,7 +180,7 @@ cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
 		*reason = CEXT_BYPASS_OWN_INVALIDATION;
 		return NULL;
 	}
-	e = cext_store_lookup(id);
+	e = look_up(id, ttl, reason, anywhere);
 	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) != 0)
 	{
 		CextIdent	varying;
@@ -156,16 +190,15 @@ cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
 		cext_identify_varying(id, &varying);
 		if (hash != NULL)
 			*hash = varying.hash;
-		e = cext_store_lookup(&varying);
-	}
-	if (e == NULL)
-		return NULL;
-	if (!usable(e, ttl, reason))
-	{
-		cext_store_unpin(e);
-		return NULL;
+		e = look_up(&varying, ttl, reason, anywhere);
 	}
 	return e;
+}
+
+CextEntry *
+cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
+{
+	return find(id, ttl, reason, hash, true);
 }
 
 /* Why this session cannot use the cache at all now, if so. */
@@ -287,7 +320,8 @@ find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason)
 
 	PG_TRY();
 	{
-		e = cext_find(ident, ttl, reason, NULL);
+		/* not in Redis once more, where the fill would be here as well */
+		e = find(ident, ttl, reason, NULL, false);
 	}
 	PG_CATCH();
 	{
@@ -398,6 +432,7 @@ serve(CextCall *call, CextEntry *e, TupleDesc expected, Tuplestorestate *tuplest
 	uint16		ns = e->ns;
 	volatile Datum result = (Datum) 0;
 
+	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
 	cext_last_status.created = e->created;
 	cext_last_status.expires = Min(e->expires,
 								   e->created + (TimestampTz) (call->ttl * USECS_PER_SEC));

@@ -30,7 +30,8 @@ typedef struct CextLastStatus
 	CextStatus	status;
 	CextBypass	reason;			/* for a bypass; else CEXT_CACHEABLE */
 	bool		stored;			/* a miss: was the result stored? */
-	bool		from_cache;		/* a hit: the two below are known */
+	bool		from_cache;		/* a hit: the three below are known */
+	bool		from_redis;
 	TimestampTz created;
 	TimestampTz expires;
 	double		elapsed_us;

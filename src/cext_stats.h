@@ -22,6 +22,10 @@ typedef enum CextStat
 	CEXT_STAT_INVALIDATIONS,
 	CEXT_STAT_COALESCED,		/* hits after waiting for a fill */
 	CEXT_STAT_ERRORS,			/* queries that failed */
+	CEXT_STAT_REDIS_HITS,
+	CEXT_STAT_REDIS_MISSES,
+	CEXT_STAT_REDIS_ERRORS,		/* no answer, or an odd one */
+	CEXT_STAT_REDIS_WRITES,
 	CEXT_STAT_HIT_NS,			/* sums of times, in nanoseconds */
 	CEXT_STAT_FILL_NS,
 	CEXT_STAT_SAVED_US,			/* and in microseconds */

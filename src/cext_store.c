@@ -201,10 +201,15 @@ may_pin(void)
 	return npins < MAX_PINS;
 }
 
-/* Give a pinned entry back. */
+/* Give a pinned entry back, or free a copy. */
 void
 cext_store_unpin(CextEntry *e)
 {
+	if (unlikely((e->flags & CEXT_ENTRY_LOCAL) != 0))
+	{
+		pfree(e);
+		return;
+	}
 	for (int i = npins - 1; i >= 0; i--)
 	{
 		if (pins[i] == e)
@@ -484,11 +489,14 @@ cext_store_remove(const CextIdent *id)
 }
 
 
-/* Read the payload of a pinned entry. */
+/* Read the payload of a pinned entry, or of a copy. */
 void
 cext_store_read(CextReader *reader, CextEntry *e)
 {
-	cext_reader_start(reader, CHUNK_OF(e), e->payload_offset, e->payload_size);
+	if (unlikely((e->flags & CEXT_ENTRY_LOCAL) != 0))
+		cext_reader_start_flat(reader, (char *) e + e->payload_offset, e->payload_size);
+	else
+		cext_reader_start(reader, CHUNK_OF(e), e->payload_offset, e->payload_size);
 }
 
 

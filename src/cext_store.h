@@ -35,6 +35,7 @@ typedef struct CextIdent
 
 #define CEXT_ENTRY_VARIES	0x01	/* no result: look under the settings too */
 #define CEXT_ENTRY_RECOVERY 0x02	/* filled on a standby */
+#define CEXT_ENTRY_LOCAL	0x04	/* a copy in this backend's memory */
 
 /*
  * An entry in shared memory, at the start of its first chunk.  What is not

@@ -383,6 +383,7 @@ get_value(const char *key, int keylen)
 		result = palloc(e->payload_size);
 		cext_reader_copy(&reader, result, e->payload_size);
 		cext_store_hit(e);
+		cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
 		cext_last_status.created = e->created;
 		cext_last_status.expires = e->expires;
 	}

@@ -338,6 +338,17 @@ cext_prefix_depth(const char *prefix, int len)
 }
 
 
+/* Do they name slots that are there?  What came from elsewhere may not. */
+bool
+cext_version_tags_exist(const CextTag *tags, int ntags)
+{
+	for (int i = 0; i < ntags; i++)
+		if (tags[i] > SYSTEM_SLOTS + shared->key_mask)
+			return false;
+	return true;
+}
+
+
 /* ----------------------------------------------------------------
  *		Slots
  * ----------------------------------------------------------------

@@ -33,6 +33,8 @@ extern CextTag cext_tag_prefix(Oid dbid, const char *prefix, int len);
 extern int	cext_tags_of_key(Oid dbid, const char *key, int len, CextTag *tags);
 extern int	cext_prefix_depth(const char *prefix, int len);
 
+extern bool cext_version_tags_exist(const CextTag *tags, int ntags);
+
 /* readers */
 extern uint64 cext_version_clock(void);
 extern bool cext_version_alive(uint64 stamp, const CextTag *tags, int ntags);

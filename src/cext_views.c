@@ -34,6 +34,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "cext_breaker.h"
 #include "cext_guc.h"
 #include "cext_query.h"
 #include "cext_stats.h"
@@ -67,6 +68,11 @@ enum
 	STATS_HIT_TIMES,			/* mean, p50, p95, p99 */
 	STATS_FILL_TIMES = STATS_HIT_TIMES + 4,
 	STATS_TIME_SAVED = STATS_FILL_TIMES + 4,
+	STATS_REDIS_HITS,
+	STATS_REDIS_MISSES,
+	STATS_REDIS_ERRORS,
+	STATS_REDIS_WRITES,
+	STATS_REDIS_STATE,
 	STATS_RESET,
 	STATS_COLUMNS
 };
@@ -237,6 +243,10 @@ cache_stats(PG_FUNCTION_ARGS)
 		{STATS_INVALIDATIONS, CEXT_STAT_INVALIDATIONS},
 		{STATS_COALESCED, CEXT_STAT_COALESCED},
 		{STATS_ERRORS, CEXT_STAT_ERRORS},
+		{STATS_REDIS_HITS, CEXT_STAT_REDIS_HITS},
+		{STATS_REDIS_MISSES, CEXT_STAT_REDIS_MISSES},
+		{STATS_REDIS_ERRORS, CEXT_STAT_REDIS_ERRORS},
+		{STATS_REDIS_WRITES, CEXT_STAT_REDIS_WRITES},
 	};
 
 	cext_stats_read(sum);
@@ -256,6 +266,7 @@ cache_stats(PG_FUNCTION_ARGS)
 	set_times(&values[STATS_FILL_TIMES], &nulls[STATS_FILL_TIMES], sum,
 			  CEXT_HISTOGRAM_FILL, CEXT_STAT_FILL_NS);
 	values[STATS_TIME_SAVED] = microseconds((int64) sum->counters[CEXT_STAT_SAVED_US]);
+	values[STATS_REDIS_STATE] = CStringGetTextDatum(cext_breaker_name(CEXT_BREAKER_SERVER));
 	if (TIMESTAMP_NOT_FINITE(reset))
 		nulls[STATS_RESET] = true;
 	else
@@ -498,7 +509,7 @@ cache_last_status(PG_FUNCTION_ARGS)
 			{
 				TimestampTz now = GetCurrentTimestamp();
 
-				values[LAST_TIER] = CStringGetTextDatum("shared_memory");
+				values[LAST_TIER] = CStringGetTextDatum(last->from_redis ? "redis" : "shared_memory");
 				values[LAST_AGE] = microseconds(Max(now - last->created, 0));
 				values[LAST_TTL_LEFT] = microseconds(Max(last->expires - now, 0));
 				nulls[LAST_TIER] = nulls[LAST_AGE] = nulls[LAST_TTL_LEFT] = false;

@@ -111,7 +111,12 @@ need_packages()
 	command -v apt-get >/dev/null && have_debian=1
 	command -v make >/dev/null || missing+=(make)
 	command -v "${CC:-gcc}" >/dev/null && [ -f /usr/include/stdio.h ] || missing+=(gcc libc6-dev)
+	command -v pkg-config >/dev/null || missing+=(pkgconf)
+	pkg-config --exists hiredis 2>/dev/null || missing+=(libhiredis-dev)
+	pkg-config --exists openssl 2>/dev/null || missing+=(libssl-dev)
+	pkg-config --exists liblz4 2>/dev/null || missing+=(liblz4-dev)
 	if [ "${1:-}" = tap ]; then
+		command -v redis-server >/dev/null || tools+=(redis-server)
 		command -v prove >/dev/null || tools+=(perl)
 		command -v patch >/dev/null || tools+=(patch)
 		perl -MIPC::Run -e 1 2>/dev/null || tools+=(libipc-run-perl)

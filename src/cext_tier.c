@@ -1,0 +1,364 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_tier.c
+ *		Where entries are: shared memory, Redis, or both.
+ *
+ * An entry in Redis is what it would be in shared memory, with its stamp, and
+ * is believed by the same rule: it holds if none of its tags has moved since,
+ * and only this server's shared memory knows that.  So Redis is never told of
+ * an invalidation, and nothing it does, or forgets, makes an answer wrong.
+ *
+ * Its key there is {namespace}:{database}:{key}:{digest}, to be read by people
+ * and matched by SCAN; the digest, half of a SHA-256, is of the epoch and of
+ * all that identifies the entry beside the key.
+ *
+ * What comes from Redis is a copy in TopTransactionContext, flagged
+ * CEXT_ENTRY_LOCAL, which cext_store_unpin() frees.  Where shared memory is a
+ * tier, what was good is put there as well.
+ *
+ * Failures are counted and end in a miss.  A server that answers but refuses
+ * reads or writes (permissions, memory, a replica) trips a circuit breaker for
+ * that alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <hiredis/hiredis.h>
+
+#include "commands/dbcommands.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "cext_breaker.h"
+#include "cext_epoch.h"
+#include "cext_guc.h"
+#include "cext_redis.h"
+#include "cext_stats.h"
+#include "cext_tier.h"
+#include "cext_version.h"
+#include "cext_wire.h"
+
+#define DIGEST_SHOWN	16		/* bytes of it that are part of the key */
+#define MAX_REDIS_VALUE ((Size) 512 * 1024 * 1024 - 1)
+
+
+/* ----------------------------------------------------------------
+ *		Names
+ * ----------------------------------------------------------------
+ */
+
+/* This database's name; NULL if it is being dropped. */
+static const char *
+database_name(void)
+{
+	static char name[NAMEDATALEN];
+	char	   *current;
+
+	if (name[0] != '\0')
+		return name;
+	current = get_database_name(MyDatabaseId);
+	if (current == NULL)
+		return NULL;
+	strlcpy(name, current, NAMEDATALEN);
+	return name;
+}
+
+/* The name of an entry in Redis, palloc'd; false if that fails. */
+static bool
+redis_key(StringInfo buf, const char *database, const CextIdent *id, const uint8 *epoch)
+{
+	static const char hex[] = "0123456789abcdef";
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	bool		ok;
+
+	if (ctx == NULL)
+		return false;
+	ok = pg_cryptohash_init(ctx) >= 0 &&
+		pg_cryptohash_update(ctx, epoch, CEXT_EPOCH_SIZE) >= 0 &&
+		pg_cryptohash_update(ctx, (const uint8 *) &id->dbid, sizeof(id->dbid)) >= 0 &&
+		pg_cryptohash_update(ctx, (const uint8 *) &id->roleid, sizeof(id->roleid)) >= 0 &&
+		pg_cryptohash_update(ctx, (const uint8 *) &id->form, 1) >= 0 &&
+		pg_cryptohash_update(ctx, id->seed, CEXT_SEED_SIZE) >= 0 &&
+		pg_cryptohash_update(ctx, (const uint8 *) id->args, id->argslen) >= 0 &&
+		pg_cryptohash_final(ctx, digest, sizeof(digest)) >= 0;
+	pg_cryptohash_free(ctx);
+	if (!ok)
+		return false;
+
+	initStringInfo(buf);
+	appendStringInfo(buf, "%s:%s:", cext_redis_namespace, database);
+	appendBinaryStringInfo(buf, id->key, id->keylen);
+	appendStringInfoChar(buf, ':');
+	for (int i = 0; i < DIGEST_SHOWN; i++)
+	{
+		appendStringInfoChar(buf, hex[digest[i] >> 4]);
+		appendStringInfoChar(buf, hex[digest[i] & 15]);
+	}
+	return true;
+}
+
+
+/* ----------------------------------------------------------------
+ *		Reading
+ * ----------------------------------------------------------------
+ */
+
+/* One question to Redis: an entry, under one epoch. */
+typedef struct Question
+{
+	CextRedisCommand command;
+	const char *argv[2];
+	size_t		argvlen[2];
+	const uint8 *epoch;
+	int			entry;			/* which it is about */
+} Question;
+
+static int
+ask(Question *q, const CextIdent *id, int entry, const char *database, const uint8 *epoch)
+{
+	StringInfoData key;
+
+	if (epoch == NULL || !redis_key(&key, database, id, epoch))
+		return 0;
+	q->argv[0] = "GET";
+	q->argvlen[0] = 3;
+	q->argv[1] = key.data;
+	q->argvlen[1] = key.len;
+	q->command.argc = 2;
+	q->command.argv = q->argv;
+	q->command.argvlen = q->argvlen;
+	q->command.reply = NULL;
+	q->epoch = epoch;
+	q->entry = entry;
+	return 1;
+}
+
+/* What an answer amounts to; NULL for a miss. */
+static CextEntry *
+take_answer(const redisReply *reply, const CextIdent *id, const uint8 *epoch)
+{
+	CextEntry  *e = NULL;
+
+	switch (reply->type)
+	{
+		case REDIS_REPLY_NIL:
+			return NULL;
+		case REDIS_REPLY_STRING:
+			switch (cext_wire_decode(reply->str, reply->len, id, epoch,
+									 cext_epoch_secret(),
+									 (Size) cext_max_entry_size * 1024,
+									 TopTransactionContext, &e))
+			{
+				case CEXT_WIRE_GOOD:
+					break;
+				case CEXT_WIRE_ODD:
+					cext_stats_add(CEXT_STAT_REDIS_ERRORS, 1);
+					return NULL;
+				case CEXT_WIRE_OTHER:
+					return NULL;
+			}
+			if (!cext_version_tags_exist(CEXT_ENTRY_TAGS(e), e->ntags))
+			{
+				cext_store_unpin(e);
+				return NULL;
+			}
+			e->ns = cext_stats_namespace(id->dbid, id->key, id->keylen);
+			return e;
+		default:
+			cext_stats_add(CEXT_STAT_REDIS_ERRORS, 1);
+			return NULL;
+	}
+}
+
+/* Redis has answered: sort the answers out. */
+static void
+take_answers(CextRedisCommand *commands, const Question *questions, int n,
+			 const CextIdent *ids, CextEntry **entries, uint32 ticket)
+{
+	const char *refused = NULL;
+
+	for (int i = 0; i < n; i++)
+	{
+		const redisReply *reply = commands[i].reply;
+		int			k = questions[i].entry;
+		CextEntry  *e;
+
+		if (reply->type == REDIS_REPLY_ERROR)
+			refused = reply->str;
+		e = take_answer(reply, &ids[k], questions[i].epoch);
+		if (e != NULL && entries[k] == NULL)
+			entries[k] = e;
+		else if (e != NULL)
+			cext_store_unpin(e);
+	}
+	if (refused != NULL)
+		cext_breaker_failure(CEXT_BREAKER_READS, ticket, refused);
+	else
+		cext_breaker_success(CEXT_BREAKER_READS, ticket);
+}
+
+/*
+ * Fetch entries from Redis, in one round trip: copies, to be unpinned, or NULL.
+ * None has been looked at for whether it still holds.
+ */
+void
+cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
+{
+	const char *database;
+	const uint8 *current;
+	const uint8 *previous;
+	Question   *questions;
+	CextRedisCommand *commands;
+	int			nquestions = 0;
+	uint32		ticket;
+
+	memset(entries, 0, n * sizeof(CextEntry *));
+	current = cext_epoch_current();
+	if (current == NULL || !cext_breaker_admit(CEXT_BREAKER_READS, &ticket))
+		return;
+	database = database_name();
+	if (database == NULL)
+		return;
+	previous = cext_epoch_previous();
+
+	questions = palloc(2 * n * sizeof(Question));
+	commands = palloc(2 * n * sizeof(CextRedisCommand));
+	for (int i = 0; i < n; i++)
+	{
+		nquestions += ask(&questions[nquestions], &ids[i], i, database, current);
+		nquestions += ask(&questions[nquestions], &ids[i], i, database, previous);
+	}
+	for (int i = 0; i < nquestions; i++)
+		commands[i] = questions[i].command;
+	if (nquestions > 0 && cext_redis_run(commands, nquestions))
+	{
+		take_answers(commands, questions, nquestions, ids, entries, ticket);
+		cext_redis_free(commands, nquestions);
+		for (int i = 0; i < n; i++)
+			cext_stats_add(entries[i] != NULL ? CEXT_STAT_REDIS_HITS :
+						   CEXT_STAT_REDIS_MISSES, 1);
+	}
+	pfree(questions);
+	pfree(commands);
+}
+
+
+/* ----------------------------------------------------------------
+ *		Writing
+ * ----------------------------------------------------------------
+ */
+
+static bool
+run_set(const char *key, Size keylen, const char *bytes, Size length, int64 ms,
+		uint32 ticket)
+{
+	char		px[24];
+	const char *argv[5] = {"SET", key, bytes, "PX", px};
+	size_t		argvlen[5] = {3, keylen, length, 2, 0};
+	CextRedisCommand command = {5, argv, argvlen, NULL};
+	bool		ok;
+
+	argvlen[4] = snprintf(px, sizeof(px), "%lld", (long long) ms);
+	if (!cext_redis_run(&command, 1))
+		return false;
+	ok = command.reply->type == REDIS_REPLY_STATUS;
+	if (ok)
+		cext_breaker_success(CEXT_BREAKER_WRITES, ticket);
+	else
+	{
+		cext_stats_add(CEXT_STAT_REDIS_ERRORS, 1);
+		cext_breaker_failure(CEXT_BREAKER_WRITES, ticket,
+							 command.reply->type == REDIS_REPLY_ERROR ?
+							 command.reply->str : "unexpected answer to SET");
+		/* a replica's master is another one now: look for it */
+		if (command.reply->type == REDIS_REPLY_ERROR &&
+			strncmp(command.reply->str, "READONLY", 8) == 0)
+			cext_redis_disconnect();
+	}
+	cext_redis_free(&command, 1);
+	return ok;
+}
+
+/* Write an entry of a database to Redis.  False if it is not there now. */
+bool
+cext_tier_write(const char *database, const CextIdent *id, const CextEntryInfo *info,
+				const char *payload, Size size)
+{
+	const uint8 *epoch = cext_epoch_current();
+	int64		ms = (info->expires - GetCurrentTimestamp()) / 1000;
+	StringInfoData key;
+	uint32		ticket;
+	char	   *bytes;
+	Size		length;
+	bool		ok = false;
+
+	if (epoch == NULL || ms <= 0 ||
+		!cext_breaker_admit(CEXT_BREAKER_WRITES, &ticket))
+		return false;
+	if (!redis_key(&key, database, id, epoch))
+		return false;
+	bytes = cext_wire_encode(id, info, payload, size, epoch, cext_epoch_secret(),
+							 cext_compression, &length);
+	if (bytes != NULL && length <= MAX_REDIS_VALUE)
+	{
+		/* before it is there: a restart must know of it */
+		cext_epoch_note_expiry(info->expires);
+		ok = run_set(key.data, key.len, bytes, length, ms, ticket);
+		if (ok)
+			cext_stats_add(CEXT_STAT_REDIS_WRITES, 1);
+	}
+	if (bytes != NULL)
+		pfree(bytes);
+	pfree(key.data);
+	return ok;
+}
+
+/* Store an entry wherever this session stores.  False if nowhere. */
+bool
+cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
+				const char *payload, Size size)
+{
+	bool		stored = false;
+
+	if (cext_storage_memory())
+		stored = cext_store_insert(id, info, payload, size);
+	if (cext_storage_redis())
+	{
+		const char *database = database_name();
+
+		if (database != NULL && cext_tier_write(database, id, info, payload, size))
+			stored = true;
+	}
+	return stored;
+}
+
+/* Put what came from Redis, and is good, into shared memory as well. */
+void
+cext_tier_promote(const CextIdent *id, CextEntry *e)
+{
+	CextEntryInfo info;
+
+	if (!cext_storage_memory())
+		return;
+	memset(&info, 0, sizeof(info));
+	info.stamp = e->stamp;
+	info.globs = pg_atomic_read_u64(&e->globs);
+	info.created = e->created;
+	info.expires = e->expires;
+	info.xmax = e->xmax;
+	info.nrows = e->nrows;
+	info.fill_us = e->fill_us;
+	info.ns = e->ns;
+	info.flags = e->flags & ~CEXT_ENTRY_LOCAL;
+	info.ntags = e->ntags;
+	info.tags = CEXT_ENTRY_TAGS(e);
+	info.nrels = e->nrels;
+	info.rels = CEXT_ENTRY_RELS(e);
+	(void) cext_store_insert(id, &info, (char *) e + e->payload_offset, e->payload_size);
+}

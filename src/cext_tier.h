@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_tier.h
+ *		Where entries are: shared memory, Redis, or both.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CEXT_TIER_H
+#define CEXT_TIER_H
+
+#include "cext_redis_conf.h"
+#include "cext_store.h"
+
+extern void cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries);
+extern void cext_tier_promote(const CextIdent *id, CextEntry *entry);
+extern bool cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
+							const char *payload, Size size);
+extern bool cext_tier_write(const char *database, const CextIdent *id,
+							const CextEntryInfo *info, const char *payload, Size size);
+
+#endif							/* CEXT_TIER_H */
