@@ -5,7 +5,7 @@
 #   make clean      remove what was built  make bench   the benchmark
 #                                          make mutants break it, and see the tests notice
 #
-# A build needs PostgreSQL 15 or later with its server headers.  PG_CONFIG
+# A build needs PostgreSQL 15 or later with its server headers, and hiredis.  PG_CONFIG
 # names another installation than the one in the PATH.  check, demo and bench
 # install nothing into it; as root, on Debian, they fetch missing packages.
 
@@ -69,6 +69,7 @@ OBJS = \
 	src/cext_redis.o \
 	src/cext_wire.o \
 	src/cext_tier.o \
+	src/cext_writeback.o \
 	src/cext_relation.o \
 	src/cext_inval.o \
 	src/cext_identity.o \
@@ -83,6 +84,7 @@ OBJS = \
 	src/cext_trigger.o \
 	src/cext_attach.o \
 	src/cext_views.o \
+	src/cext_redis_views.o \
 	src/cext_explain.o \
 	src/cext_ddl.o
 

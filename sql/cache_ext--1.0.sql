@@ -561,6 +561,34 @@ COMMENT ON VIEW cache_stats IS
 
 GRANT SELECT ON cache_stats TO PUBLIC;
 
+-- Errors name hosts: not for everyone.
+CREATE FUNCTION cache_redis(
+	OUT purpose text,
+	OUT state text,
+	OUT since timestamptz,
+	OUT retry_at timestamptz,
+	OUT failures integer,
+	OUT trips bigint,
+	OUT last_error text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_redis'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 3;
+
+COMMENT ON FUNCTION cache_redis() IS
+'circuit breakers between the cache and Redis: for the server as a whole, for reads, for writes';
+
+CREATE VIEW cache_redis AS
+	SELECT * FROM cache_redis();
+
+COMMENT ON VIEW cache_redis IS
+'circuit breakers between the cache and Redis: for the server as a whole, for reads, for writes';
+COMMENT ON COLUMN cache_redis.state IS
+'"closed": in use; "open": left alone until retry_at; "half-open": being tried; "off": not configured';
+
+REVOKE ALL ON FUNCTION cache_redis() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_redis() TO pg_read_all_stats;
+GRANT SELECT ON cache_redis TO pg_read_all_stats;
+
 -- Keys begin with whatever an application puts there: not for everyone.
 CREATE FUNCTION cache_stats_by_namespace(
 	OUT namespace text,

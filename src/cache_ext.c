@@ -32,6 +32,7 @@
 #include "cext_store.h"
 #include "cext_value.h"
 #include "cext_version.h"
+#include "cext_writeback.h"
 
 PG_MODULE_MAGIC;
 
@@ -68,6 +69,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
 	RequestAddinShmemSpace(cext_epoch_shmem_size());
 	RequestAddinShmemSpace(cext_breaker_shmem_size());
+	RequestAddinShmemSpace(cext_writeback_shmem_size());
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
 	RequestNamedLWLockTranche("cache_ext_glob", 1);
@@ -88,6 +90,7 @@ shmem_startup(void)
 	cext_prepared_shmem_init();
 	cext_epoch_shmem_init();
 	cext_breaker_shmem_init();
+	cext_writeback_shmem_init();
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();
 	cext_stats_shmem_init();

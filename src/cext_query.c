@@ -133,7 +133,7 @@ usable(CextEntry *e, double ttl, CextBypass *reason)
 /*
  * The entry of exactly this identity, in whatever tier, if it can be used.  One
  * in shared memory that cannot is never newer in Redis, except on a standby.
- * "anywhere": else only in the first tier there is.
+ * "anywhere": in Redis, too.
  * A mark that the query varies only says where to look, so its age is no matter.
  */
 static CextEntry *
@@ -149,7 +149,7 @@ look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
 		if (*reason != CEXT_CACHEABLE || !RecoveryInProgress())
 			return NULL;
 	}
-	if (likely(!cext_storage_redis()) || (!anywhere && cext_storage_memory()))
+	if (likely(!cext_storage_redis()) || !anywhere)
 		return NULL;
 	cext_tier_fetch(id, 1, &e);
 	if (e == NULL)
@@ -159,7 +159,7 @@ look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
 		cext_store_unpin(e);
 		return NULL;
 	}
-	cext_tier_promote(id, e);
+	cext_tier_promote(e);
 	return e;
 }
 
@@ -199,6 +199,66 @@ CextEntry *
 cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
 {
 	return find(id, ttl, reason, hash, true);
+}
+
+/* The same, without asking Redis. */
+CextEntry *
+cext_find_near(const CextIdent *id, double ttl, CextBypass *reason)
+{
+	return find(id, ttl, reason, NULL, false);
+}
+
+/*
+ * What of these shared memory does not have, from Redis in one round trip:
+ * copies that can be used, or NULL.  True if Redis was asked; then those are
+ * not to be looked for there again.
+ */
+bool
+cext_find_remote(const CextIdent *ids, int n, CextEntry **entries)
+{
+	CextIdent  *missing;
+	CextEntry **found;
+	int		   *which;
+	int			nmissing = 0;
+
+	memset(entries, 0, n * sizeof(CextEntry *));
+	if (!cext_storage_redis())
+		return false;
+	missing = palloc(n * sizeof(CextIdent));
+	found = palloc(n * sizeof(CextEntry *));
+	which = palloc(n * sizeof(int));
+	for (int i = 0; i < n; i++)
+	{
+		CextEntry  *e = cext_store_lookup(&ids[i]);
+
+		if (e != NULL)
+			cext_store_unpin(e);
+		else
+		{
+			which[nmissing] = i;
+			missing[nmissing++] = ids[i];
+		}
+	}
+	if (nmissing > 0)
+		cext_tier_fetch(missing, nmissing, found);
+	for (int i = 0; i < nmissing; i++)
+	{
+		CextBypass	reason = CEXT_CACHEABLE;
+
+		if (found[i] == NULL)
+			continue;
+		if (usable(found[i], -1, &reason))
+		{
+			cext_tier_promote(found[i]);
+			entries[which[i]] = found[i];
+		}
+		else
+			cext_store_unpin(found[i]);
+	}
+	pfree(missing);
+	pfree(found);
+	pfree(which);
+	return true;
 }
 
 /* Why this session cannot use the cache at all now, if so. */
@@ -320,8 +380,8 @@ find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason)
 
 	PG_TRY();
 	{
-		/* not in Redis once more, where the fill would be here as well */
-		e = find(ident, ttl, reason, NULL, false);
+		/* not in Redis once more, if the fill would be here as well */
+		e = find(ident, ttl, reason, NULL, !cext_storage_memory());
 	}
 	PG_CATCH();
 	{

@@ -56,6 +56,8 @@ extern void cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCa
 /* Find an entry that holds now, pinned, or say why not. */
 extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason,
 							uint64 *hash);
+extern CextEntry *cext_find_near(const CextIdent *id, double ttl, CextBypass *reason);
+extern bool cext_find_remote(const CextIdent *ids, int n, CextEntry **entries);
 extern bool cext_entry_alive(CextEntry *entry);
 extern CextBypass cext_session_bypass(void);
 extern void cext_count_call(CextStatus status, CextBypass reason, bool stored,

@@ -275,6 +275,63 @@ cext_store_lookup(const CextIdent *id)
 	return e;
 }
 
+/*
+ * Find and pin an entry of this form by its hash alone.  There may be several;
+ * any will do.
+ */
+CextEntry *
+cext_store_lookup_hash(uint64 hash, char form)
+{
+	uint32		bucket = bucket_of(hash);
+	LWLock	   *lock = partition_of(bucket);
+	CextEntry  *e = NULL;
+
+	if (!may_pin())
+		return NULL;
+	LWLockAcquire(lock, LW_SHARED);
+	for (uint32 c = store->buckets[bucket]; c != CEXT_NO_CHUNK && e == NULL; c = ENTRY(c)->next)
+		if (ENTRY(c)->hash == hash && ENTRY(c)->form == form)
+			e = ENTRY(c);
+	if (e != NULL)
+	{
+		pg_atomic_fetch_add_u32(&e->refs, 1);
+		pins[npins++] = e;
+	}
+	LWLockRelease(lock);
+	return e;
+}
+
+/* What a pinned entry, or a copy, was stored with; points into it. */
+void
+cext_store_describe(CextEntry *e, CextIdent *id, CextEntryInfo *info)
+{
+	memset(id, 0, sizeof(CextIdent));
+	id->hash = e->hash;
+	id->dbid = e->dbid;
+	id->roleid = e->roleid;
+	id->form = e->form;
+	memcpy(id->seed, e->seed, CEXT_SEED_SIZE);
+	id->key = CEXT_ENTRY_KEY(e);
+	id->keylen = e->keylen;
+	id->args = CEXT_ENTRY_ARGS(e);
+	id->argslen = e->argslen;
+
+	memset(info, 0, sizeof(CextEntryInfo));
+	info->stamp = e->stamp;
+	info->globs = pg_atomic_read_u64(&e->globs);
+	info->created = e->created;
+	info->expires = e->expires;
+	info->xmax = e->xmax;
+	info->nrows = e->nrows;
+	info->fill_us = e->fill_us;
+	info->ns = e->ns;
+	info->flags = e->flags & ~CEXT_ENTRY_LOCAL;
+	info->ntags = e->ntags;
+	info->tags = CEXT_ENTRY_TAGS(e);
+	info->nrels = e->nrels;
+	info->rels = CEXT_ENTRY_RELS(e);
+}
+
 /* Tell that a pinned entry served a hit.  Its own line only. */
 void
 cext_store_hit(CextEntry *e)

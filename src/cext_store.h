@@ -124,6 +124,8 @@ extern Size cext_store_shmem_size(Size budget);
 extern void cext_store_shmem_init(Size budget);
 
 extern CextEntry *cext_store_lookup(const CextIdent *id);
+extern CextEntry *cext_store_lookup_hash(uint64 hash, char form);
+extern void cext_store_describe(CextEntry *entry, CextIdent *id, CextEntryInfo *info);
 extern void cext_store_hit(CextEntry *entry);
 extern void cext_store_unpin(CextEntry *entry);
 extern bool cext_store_insert(const CextIdent *id, const CextEntryInfo *info,

@@ -53,8 +53,8 @@
  */
 
 /* This database's name; NULL if it is being dropped. */
-static const char *
-database_name(void)
+const char *
+cext_tier_database(void)
 {
 	static char name[NAMEDATALEN];
 	char	   *current;
@@ -222,7 +222,7 @@ cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 	current = cext_epoch_current();
 	if (current == NULL || !cext_breaker_admit(CEXT_BREAKER_READS, &ticket))
 		return;
-	database = database_name();
+	database = cext_tier_database();
 	if (database == NULL)
 		return;
 	previous = cext_epoch_previous();
@@ -330,7 +330,7 @@ cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
 		stored = cext_store_insert(id, info, payload, size);
 	if (cext_storage_redis())
 	{
-		const char *database = database_name();
+		const char *database = cext_tier_database();
 
 		if (database != NULL && cext_tier_write(database, id, info, payload, size))
 			stored = true;
@@ -340,25 +340,13 @@ cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
 
 /* Put what came from Redis, and is good, into shared memory as well. */
 void
-cext_tier_promote(const CextIdent *id, CextEntry *e)
+cext_tier_promote(CextEntry *e)
 {
+	CextIdent	id;
 	CextEntryInfo info;
 
 	if (!cext_storage_memory())
 		return;
-	memset(&info, 0, sizeof(info));
-	info.stamp = e->stamp;
-	info.globs = pg_atomic_read_u64(&e->globs);
-	info.created = e->created;
-	info.expires = e->expires;
-	info.xmax = e->xmax;
-	info.nrows = e->nrows;
-	info.fill_us = e->fill_us;
-	info.ns = e->ns;
-	info.flags = e->flags & ~CEXT_ENTRY_LOCAL;
-	info.ntags = e->ntags;
-	info.tags = CEXT_ENTRY_TAGS(e);
-	info.nrels = e->nrels;
-	info.rels = CEXT_ENTRY_RELS(e);
-	(void) cext_store_insert(id, &info, (char *) e + e->payload_offset, e->payload_size);
+	cext_store_describe(e, &id, &info);
+	(void) cext_store_insert(&id, &info, (char *) e + e->payload_offset, e->payload_size);
 }

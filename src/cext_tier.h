@@ -11,8 +11,9 @@
 #include "cext_redis_conf.h"
 #include "cext_store.h"
 
+extern const char *cext_tier_database(void);
 extern void cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries);
-extern void cext_tier_promote(const CextIdent *id, CextEntry *entry);
+extern void cext_tier_promote(CextEntry *entry);
 extern bool cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
 							const char *payload, Size size);
 extern bool cext_tier_write(const char *database, const CextIdent *id,

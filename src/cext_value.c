@@ -41,6 +41,7 @@
 #include "cext_prepared.h"
 #include "cext_query.h"
 #include "cext_value.h"
+#include "cext_writeback.h"
 
 PG_FUNCTION_INFO_V1(cache_get);
 PG_FUNCTION_INFO_V1(cache_get_many);
@@ -254,7 +255,9 @@ apply(void)
 		info.ns = v->ns;
 		info.ntags = v->ntags;
 		info.tags = v->tags;
-		if (!cext_store_insert(&v->ident, &info, v->bytes, v->size))
+		if (cext_store_insert(&v->ident, &info, v->bytes, v->size))
+			cext_writeback_add(&v->ident);
+		else
 			cext_store_remove(&v->ident);
 	}
 	forget();
@@ -336,27 +339,52 @@ null_argument(const char *name)
 			 errmsg("%s must not be null", name)));
 }
 
-/* A value as this transaction sees it: palloc'd, or NULL. */
-static Jsonb *
-get_value(const char *key, int keylen)
+/* The value of a pinned entry, which is unpinned: palloc'd. */
+static pg_noinline Jsonb *
+take_value(CextEntry *e)
 {
-	CextIdent	id;
+	char	   *result = NULL;
+
+	PG_TRY();
+	{
+		CextReader	reader;
+
+		cext_store_read(&reader, e);
+		result = palloc(e->payload_size);
+		cext_reader_copy(&reader, result, e->payload_size);
+	}
+	PG_CATCH();
+	{
+		cext_store_unpin(e);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	cext_store_hit(e);
+	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
+	cext_last_status.created = e->created;
+	cext_last_status.expires = e->expires;
+	cext_store_unpin(e);
+	return (Jsonb *) result;
+}
+
+/*
+ * A value as this transaction sees it: palloc'd, or NULL.  "fetched" is what
+ * Redis has given for it already; "asked" says that it was asked.
+ */
+static Jsonb *
+get_value(const CextIdent *id, CextEntry *fetched, bool asked)
+{
 	CextBypass	reason;
-	CextEntry  *e;
+	CextEntry  *e = fetched;
 	PendingValue *v;
-	char	   *volatile result;
+	Jsonb	   *result;
 	uint16		ns;
 	instr_time	start;
 
 	INSTR_TIME_SET_CURRENT(start);
-	check_key(key, keylen);
-	cext_tracker_refuse(CEXT_BYPASS_VOLATILE);
 	reason = cext_session_bypass();
-	if (reason == CEXT_BYPASS_NOT_PRELOADED)
-		return NULL;
-	cext_identify_value(key, keylen, &id);
-	ns = cext_stats_namespace(MyDatabaseId, key, keylen);
-	v = pending_value(&id);
+	ns = cext_stats_namespace(MyDatabaseId, id->key, id->keylen);
+	v = pending_value(id);
 	if (v != NULL)
 	{
 		cext_count_call(v->bytes != NULL ? CEXT_STATUS_HIT : CEXT_STATUS_MISS,
@@ -367,33 +395,60 @@ get_value(const char *key, int keylen)
 	}
 	if (reason == CEXT_CACHEABLE && !cext_enable_reads)
 		reason = CEXT_BYPASS_READS_OFF;
-	e = reason == CEXT_CACHEABLE ? cext_find(&id, -1, &reason, NULL) : NULL;
+	if (e == NULL && reason == CEXT_CACHEABLE)
+		e = asked ? cext_find_near(id, -1, &reason) : cext_find(id, -1, &reason, NULL);
 	if (e == NULL)
 	{
 		cext_count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
 						reason, false, ns, 0, start);
 		return NULL;
 	}
-
-	PG_TRY();
-	{
-		CextReader	reader;
-
-		cext_store_read(&reader, e);
-		result = palloc(e->payload_size);
-		cext_reader_copy(&reader, result, e->payload_size);
-		cext_store_hit(e);
-		cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
-		cext_last_status.created = e->created;
-		cext_last_status.expires = e->expires;
-	}
-	PG_FINALLY();
-	{
-		cext_store_unpin(e);
-	}
-	PG_END_TRY();
+	result = take_value(e);
 	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, 0, start);
-	return (Jsonb *) result;
+	return result;
+}
+
+/* Before any reading: is there a cache at all? */
+static bool
+begin_reading(void)
+{
+	cext_tracker_refuse(CEXT_BYPASS_VOLATILE);
+	if (cext_session_bypass() == CEXT_BYPASS_NOT_PRELOADED)
+		return false;
+	cext_prepared_recover();
+	return true;
+}
+
+/* May this session, now, take a value out of the cache that it has not set? */
+static bool
+may_fetch(const CextIdent *id)
+{
+	return pending_value(id) == NULL &&
+		!(cext_inval_pending() && cext_inval_pending_key(id->key, id->keylen));
+}
+
+/* What of these Redis alone has, in one round trip.  True if it was asked. */
+static bool
+fetch_values(const CextIdent *ids, int n, CextEntry **fetched)
+{
+	CextIdent  *wanted = palloc(n * sizeof(CextIdent));
+	CextEntry **found = palloc(n * sizeof(CextEntry *));
+	int			nwanted = 0;
+	bool		asked;
+
+	memset(fetched, 0, n * sizeof(CextEntry *));
+	if (cext_session_bypass() != CEXT_CACHEABLE || !cext_enable_reads)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (may_fetch(&ids[i]))
+			wanted[nwanted++] = ids[i];
+	asked = cext_find_remote(wanted, nwanted, found);
+	for (int i = 0, k = 0; i < n; i++)
+		if (may_fetch(&ids[i]))
+			fetched[i] = found[k++];
+	pfree(wanted);
+	pfree(found);
+	return asked;
 }
 
 /* Set a value, or delete it, when the transaction commits. */
@@ -414,6 +469,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 		value = NULL;
 	}
 	cext_prepared_recover();
+	cext_writeback_prepare();
 	cext_identify_value(key, keylen, &id);
 	cext_inval_add_value(cext_tag_value(id.hash));
 	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);
@@ -453,12 +509,17 @@ Datum
 cache_get(PG_FUNCTION_ARGS)
 {
 	text	   *key;
+	CextIdent	id;
 	Jsonb	   *value;
 
 	if (PG_ARGISNULL(0))
 		null_argument("cache key");
 	key = PG_GETARG_TEXT_PP(0);
-	value = get_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	check_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	if (!begin_reading())
+		PG_RETURN_NULL();
+	cext_identify_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &id);
+	value = get_value(&id, NULL, false);
 	if (value == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(value);
@@ -472,26 +533,38 @@ cache_get_many(PG_FUNCTION_ARGS)
 	Datum	   *keys;
 	bool	   *nulls;
 	int			n;
+	CextIdent  *ids;
+	CextEntry **fetched;
+	bool		cached;
+	bool		asked = false;
 
 	if (PG_ARGISNULL(0))
 		null_argument("array of cache keys");
 	InitMaterializedSRF(fcinfo, 0);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT,
 					  &keys, &nulls, &n);
+	ids = palloc(Max(n, 1) * sizeof(CextIdent));
+	fetched = palloc0(Max(n, 1) * sizeof(CextEntry *));
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[2];
-		bool		isnull[2] = {false, false};
-		text	   *key;
-		Jsonb	   *value;
-
 		if (nulls[i])
 			null_argument("cache key");
-		key = DatumGetTextPP(keys[i]);
-		value = get_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
-		values[0] = PointerGetDatum(key);
-		values[1] = PointerGetDatum(value);
-		isnull[1] = value == NULL;
+		keys[i] = PointerGetDatum(DatumGetTextPP(keys[i]));
+		check_key(VARDATA_ANY(keys[i]), VARSIZE_ANY_EXHDR(keys[i]));
+	}
+	cached = begin_reading();
+	if (cached && n > 0)
+	{
+		for (int i = 0; i < n; i++)
+			cext_identify_value(VARDATA_ANY(keys[i]), VARSIZE_ANY_EXHDR(keys[i]), &ids[i]);
+		asked = fetch_values(ids, n, fetched);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		Jsonb	   *value = cached ? get_value(&ids[i], fetched[i], asked) : NULL;
+		Datum		values[2] = {keys[i], PointerGetDatum(value)};
+		bool		isnull[2] = {false, value == NULL};
+
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
 	return (Datum) 0;
