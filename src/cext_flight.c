@@ -249,3 +249,10 @@ cext_flight_end(CextLanding landing)
 	}
 	give_back();
 }
+
+/* How many claims this backend holds. */
+int
+cext_flight_held(void)
+{
+	return nheld;
+}

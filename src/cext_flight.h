@@ -33,6 +33,7 @@ extern CextFlight cext_flight_begin(uint64 hash, const CextTag *tags, int ntags,
 									TimestampTz deadline);
 extern void cext_flight_stamp(uint64 stamp);
 extern void cext_flight_end(CextLanding landing);
+extern int	cext_flight_held(void);
 extern void cext_flight_worthwhile(uint64 hash);
 
 #endif							/* CEXT_FLIGHT_H */

@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 
 #include "cext_analyze.h"
+#include "cext_claim.h"
 #include "cext_compat.h"
 #include "cext_fill.h"
 #include "cext_flight.h"
@@ -374,7 +375,8 @@ fill_bypass(void)
 
 /* Look up while holding a claim, which an error gives back. */
 static pg_noinline CextEntry *
-find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason)
+find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason,
+				TimestampTz deadline)
 {
 	CextEntry  *volatile e = NULL;
 
@@ -382,6 +384,9 @@ find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason)
 	{
 		/* not in Redis once more, if the fill would be here as well */
 		e = find(ident, ttl, reason, NULL, !cext_storage_memory());
+		while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted() &&
+			   cext_claim_try(ident, deadline) == CEXT_CLAIM_OTHERS)
+			e = find(ident, ttl, reason, NULL, true);
 	}
 	PG_CATCH();
 	{
@@ -426,7 +431,7 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 		{
 			/* the fill before ours may have ended since we looked */
 			*claimed = true;
-			return find_with_claim(ident, ttl, reason);
+			return find_with_claim(ident, ttl, reason, deadline);
 		}
 	}
 	if (deadline != 0)
@@ -441,6 +446,7 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 {
 	CextBypass	reason;
 	CextBypass	fill_reason = why;
+	const bool	shared_claim = cext_claim_adopt();
 	CextLanding volatile landing = CEXT_LANDED_FAILED;
 	volatile Datum result = (Datum) 0;
 	bool		stored;
@@ -465,6 +471,8 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 	{
 		if (claimed)
 			cext_flight_end(landing);
+		if (shared_claim)
+			cext_claim_release();
 	}
 	PG_END_TRY();
 

@@ -14,7 +14,7 @@
  * that as a failure: servers restart, and close idle connections.
  *
  * Cluster (redis.io, "Redis cluster specification"): found out by the first
- * MOVED.  The command goes by its first key, argv[1], to the node that has the
+ * MOVED.  A command goes by its key to the node that has the
  * hash slot.  MOVED and ASK are followed, a few times; a MOVED also has the
  * slot map fetched anew.  When a node fails, the map is forgotten and another
  * node asked, whose MOVED tells who has taken over.  There are no commands with
@@ -155,13 +155,21 @@ hash_slot(const char *key, size_t len)
 	return crc16(key, len) % HASH_SLOTS;
 }
 
+static int
+command_slot(const CextRedisCommand *c)
+{
+	int			key = Max(c->key, 1);
+
+	return hash_slot(c->argv[key], c->argvlen[key]);
+}
+
 static uint16
 node_for(const CextRedisCommand *c)
 {
 	uint16		node = NO_NODE;
 
 	if (cluster && c->argc > 1)
-		node = slot_nodes[hash_slot(c->argv[1], c->argvlen[1])];
+		node = slot_nodes[command_slot(c)];
 	return node != NO_NODE ? node : first;
 }
 
@@ -322,8 +330,7 @@ take_reply(Run *run, int i, redisReply *reply)
 					slot_nodes[s] = NO_NODE;
 			cluster = run->moved = true;
 			nodes[node].master = true;
-			slot_nodes[hash_slot(run->commands[i].argv[1],
-								 run->commands[i].argvlen[1])] = node;
+			slot_nodes[command_slot(&run->commands[i])] = node;
 		}
 		run->where[i] = node;
 		run->asking[i] = !moved;
@@ -544,7 +551,7 @@ run_commands(int node, CextRedisCommand *commands, int n)
 }
 
 /*
- * Run commands, each on the node that has its key, argv[1].  False if Redis is
+ * Run commands, each on the node that has its key.  False if Redis is
  * not to be had; then there are no answers.  With true each has one, which may
  * be an error about the command; the caller frees them.
  */
@@ -575,7 +582,7 @@ cext_redis_node_count(void)
 {
 	const char *argv[2] = {"CLUSTER", "SLOTS"};
 	size_t		argvlen[2] = {7, 5};
-	CextRedisCommand c = {2, argv, argvlen, NULL};
+	CextRedisCommand c = {2, argv, argvlen, NULL, 0};
 	int			count = 0;
 
 	if (!check_settings() || !run_commands(first, &c, 1))

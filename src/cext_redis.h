@@ -17,6 +17,7 @@ typedef struct CextRedisCommand
 	const char **argv;
 	size_t	   *argvlen;
 	struct redisReply *reply;
+	int			key;			/* which argument is the key; 0: the first */
 } CextRedisCommand;
 
 extern bool cext_redis_run(CextRedisCommand *commands, int n);

@@ -103,6 +103,16 @@ redis_key(StringInfo buf, const char *database, const CextIdent *id, const uint8
 	return true;
 }
 
+/* The name that an entry of this session has there now. */
+bool
+cext_tier_key(StringInfo buf, const CextIdent *id)
+{
+	const char *database = cext_tier_database();
+	const uint8 *epoch = cext_epoch_current();
+
+	return database != NULL && epoch != NULL && redis_key(buf, database, id, epoch);
+}
+
 
 /* ----------------------------------------------------------------
  *		Reading
@@ -134,6 +144,7 @@ ask(Question *q, const CextIdent *id, int entry, const char *database, const uin
 	q->command.argv = q->argv;
 	q->command.argvlen = q->argvlen;
 	q->command.reply = NULL;
+	q->command.key = 0;
 	q->epoch = epoch;
 	q->entry = entry;
 	return 1;
@@ -261,7 +272,7 @@ run_set(const char *key, Size keylen, const char *bytes, Size length, int64 ms,
 	char		px[24];
 	const char *argv[5] = {"SET", key, bytes, "PX", px};
 	size_t		argvlen[5] = {3, keylen, length, 2, 0};
-	CextRedisCommand command = {5, argv, argvlen, NULL};
+	CextRedisCommand command = {5, argv, argvlen, NULL, 0};
 	bool		ok;
 
 	argvlen[4] = snprintf(px, sizeof(px), "%lld", (long long) ms);

@@ -1,0 +1,138 @@
+# Standbys share what they store in Redis, and compute it once among them.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextRedis;
+use CextTest;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $redis = CextRedis->new('shared');
+my $primary = new_node('primary', allows_streaming => 1, conf => qq{
+cache_ext.allow_in_recovery = on
+cache_ext.redis_url = '@{[$redis->url]}'
+cache_ext.redis_timeout = 10s
+});
+setup($primary);
+$primary->safe_psql(
+	'postgres', q{
+	-- computing takes as long as somebody holds this lock
+	CREATE FUNCTION slow() RETURNS integer STABLE LANGUAGE plpgsql AS
+	$$BEGIN
+		PERFORM pg_advisory_xact_lock_shared(1);
+		RETURN (SELECT v FROM item WHERE id = 1);
+	END$$;
+	CREATE FUNCTION fails() RETURNS integer STABLE LANGUAGE plpgsql AS
+	$$BEGIN
+		PERFORM pg_advisory_xact_lock_shared(1);
+		RETURN 1 / (SELECT v - 1 FROM item WHERE id = 1);
+	END$$;
+});
+$primary->backup('base');
+my @standbys;
+for my $n (1, 2)
+{
+	my $s = PostgreSQL::Test::Cluster->new("standby$n");
+	$s->init_from_backup($primary, 'base', has_streaming => 1);
+	$s->start;
+	$primary->wait_for_catchup($s);
+	push @standbys, $s;
+}
+my ($one, $two) = @standbys;
+
+sub call
+{
+	my ($key, $query) = @_;
+
+	$query //= 'SELECT slow() AS v';
+	return "SELECT cached_json('$key', '$query', 600)->0->>'v', (cache_last_status()).status, (cache_last_status()).tier";
+}
+
+sub lock_on
+{
+	my ($node) = @_;
+	my $s = session($node);
+
+	$s->query_safe('SELECT pg_advisory_lock(1)');
+	return $s;
+}
+
+sub wait_computing
+{
+	my ($node) = @_;
+
+	$node->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'})
+	  or die 'nobody computes';
+	return;
+}
+
+# has asked Redis for the claim, and does not compute
+sub wait_waiting
+{
+	my ($node) = @_;
+
+	$node->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active'
+		  AND wait_event IN ('Extension', 'CacheExtFill') AND query LIKE '%cached_json%'})
+	  or die 'nobody waits';
+	return;
+}
+
+is($one->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
+	'1|miss|', 'computed on one');
+is($two->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
+	'1|hit|redis', 'found by the other');
+is($two->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
+	'1|hit|shared_memory', 'and kept');
+is($primary->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
+	'1|miss|', 'not by the primary, which has an epoch of its own');
+
+# one computes, the other takes its result
+my $lock = lock_on($one);
+my $s1 = session($one);
+my $s2 = session($two);
+begin_query($s1, call('slow'));
+wait_computing($one);
+begin_query($s2, call('slow'));
+wait_waiting($two);
+is($redis->cli('EXISTS', grep { /:claim$/ } split /\n/, $redis->cli('KEYS', '*slow*')),
+	1, 'the claim is there');
+$lock->quit;
+is(end_query($s1), '1|miss|', 'the first computes');
+is(end_query($s2), '1|hit|redis', 'the second waits for it');
+is($two->safe_psql('postgres', 'SELECT fills FROM cache_stats'), '0', 'and computes nothing');
+unlike($redis->cli('KEYS', '*'), qr/:claim$/m, 'the claim is given back');
+
+# the first fails: the second takes over, without waiting for the claim's time
+$lock = lock_on($one);
+begin_query($s1, call('bad', 'SELECT fails() AS v'));
+wait_computing($one);
+begin_query($s2, call('bad', 'SELECT fails() AS v'));
+wait_waiting($two);
+$lock->quit;
+like(end_query($s1), qr/division by zero/, 'the first fails');
+like(end_query($s2), qr/division by zero/, 'the second computes, and fails as well');
+unlike($redis->cli('KEYS', '*'), qr/:claim$/m, 'no claim is left');
+
+# the first takes too long
+$lock = lock_on($one);
+begin_query($s1, call('long'));
+wait_computing($one);
+begin_query($s2, 'SET cache_ext.coalesce_timeout = 500; ' . call('long'));
+wait_waiting($two);
+is(end_query($s2), '1|miss|', 'nobody waits longer than coalesce_timeout');
+$lock->quit;
+is(end_query($s1), '1|miss|', 'the first gets its own');
+
+# promotion ends the sharing
+$primary->stop;
+$one->promote;
+is($one->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
+	'1|miss|', 'promoted: nothing of recovery is used');
+
+$_->stop for @standbys;
+done_testing();
