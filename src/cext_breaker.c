@@ -45,6 +45,7 @@ typedef struct Breaker
 	pg_atomic_uint32 state;
 	pg_atomic_uint32 ticket;
 	pg_atomic_uint64 retry_at;
+	pg_atomic_uint64 tripped;	/* when it last opened */
 	slock_t		mutex;			/* for changes, and for the rest */
 	TimestampTz since;
 	uint32		failures;
@@ -77,6 +78,7 @@ cext_breaker_shmem_init(void)
 			pg_atomic_init_u32(&breakers[i].state, CEXT_BREAKER_CLOSED);
 			pg_atomic_init_u32(&breakers[i].ticket, 1);
 			pg_atomic_init_u64(&breakers[i].retry_at, 0);
+			pg_atomic_init_u64(&breakers[i].tripped, 0);
 			SpinLockInit(&breakers[i].mutex);
 		}
 	}
@@ -178,6 +180,7 @@ cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *error)
 			b->failures = 0;
 			b->trips++;
 			b->since = now;
+			pg_atomic_write_u64(&b->tripped, now);
 		}
 		b->failures++;
 		strlcpy(b->error, error, CEXT_BREAKER_ERROR);
@@ -223,4 +226,11 @@ cext_breaker_name(CextBreakerKind kind)
 		default:
 			return "closed";
 	}
+}
+
+/* When Redis last failed; connections from before are not to be relied on. */
+TimestampTz
+cext_breaker_tripped(void)
+{
+	return (TimestampTz) pg_atomic_read_u64(&breakers[CEXT_BREAKER_SERVER].tripped);
 }

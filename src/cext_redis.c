@@ -29,6 +29,8 @@
 
 #include <hiredis/hiredis.h>
 
+#include "utils/timestamp.h"
+
 #include "cext_breaker.h"
 #include "cext_redis.h"
 #include "cext_redis_conn.h"
@@ -43,6 +45,7 @@ typedef struct Node
 {
 	CextRedisAddress address;
 	CextRedisConn *conn;
+	TimestampTz opened;
 	bool		idle;			/* the connection is older than this call */
 	bool		failed;			/* in this call */
 	bool		master;			/* has slots, as far as we know */
@@ -106,11 +109,15 @@ node_number(const char *host, int port)
 	return nnodes++;
 }
 
-/* Begin anew where settings have changed. */
+/*
+ * Begin anew where settings have changed, or where a cluster has named more
+ * nodes over time than there is room for.
+ */
 static bool
 check_settings(void)
 {
-	if (likely(known_generation == cext_redis_generation && nnodes > 0))
+	if (likely(known_generation == cext_redis_generation && nnodes > 0 &&
+			   nnodes < MAX_NODES))
 		return true;
 	cext_redis_disconnect();
 	if (nodes == NULL)
@@ -267,7 +274,9 @@ get_connection(Run *run, uint16 n)
 	Node	   *node = &nodes[n];
 	CextDeadline deadline;
 
-	if (node->conn != NULL && !cext_redis_usable(node->conn))
+	/* one from before an outage may have died in it without a word */
+	if (node->conn != NULL &&
+		(!cext_redis_usable(node->conn) || node->opened <= cext_breaker_tripped()))
 	{
 		cext_redis_close(node->conn);
 		node->conn = NULL;
@@ -278,6 +287,7 @@ get_connection(Run *run, uint16 n)
 		return node->conn;
 	}
 	node->idle = false;
+	node->opened = GetCurrentTimestamp();
 	node->conn = cext_redis_connect(&node->address, run->connect_deadline);
 	deadline = cext_deadline(cext_redis_timeout);
 	run->deadline = Max(run->deadline, deadline);
@@ -585,7 +595,7 @@ cext_redis_node_count(void)
 	CextRedisCommand c = {2, argv, argvlen, NULL, 0};
 	int			count = 0;
 
-	if (!check_settings() || !run_commands(first, &c, 1))
+	if (cext_redis_target == NULL || !check_settings() || !run_commands(first, &c, 1))
 		return 0;
 	if (c.reply->type == REDIS_REPLY_ARRAY && c.reply->elements > 0)
 	{

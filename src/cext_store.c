@@ -325,7 +325,7 @@ cext_store_describe(CextEntry *e, CextIdent *id, CextEntryInfo *info)
 	info->nrows = e->nrows;
 	info->fill_us = e->fill_us;
 	info->ns = e->ns;
-	info->flags = e->flags & ~CEXT_ENTRY_LOCAL;
+	info->flags = e->flags & ~CEXT_ENTRY_PASSING;
 	info->ntags = e->ntags;
 	info->tags = CEXT_ENTRY_TAGS(e);
 	info->nrels = e->nrels;

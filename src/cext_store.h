@@ -36,6 +36,10 @@ typedef struct CextIdent
 #define CEXT_ENTRY_VARIES	0x01	/* no result: look under the settings too */
 #define CEXT_ENTRY_RECOVERY 0x02	/* filled on a standby */
 #define CEXT_ENTRY_LOCAL	0x04	/* a copy in this backend's memory */
+#define CEXT_ENTRY_PREVIOUS 0x08	/* such a copy, from the epoch before */
+
+/* which are of one copy, and not of the entry */
+#define CEXT_ENTRY_PASSING	(CEXT_ENTRY_LOCAL | CEXT_ENTRY_PREVIOUS)
 
 /*
  * An entry in shared memory, at the start of its first chunk.  What is not

@@ -126,11 +126,13 @@ typedef struct Question
 	const char *argv[2];
 	size_t		argvlen[2];
 	const uint8 *epoch;
+	bool		previous;		/* the epoch before */
 	int			entry;			/* which it is about */
 } Question;
 
 static int
-ask(Question *q, const CextIdent *id, int entry, const char *database, const uint8 *epoch)
+ask(Question *q, const CextIdent *id, int entry, const char *database,
+	const uint8 *epoch, bool previous)
 {
 	StringInfoData key;
 
@@ -146,6 +148,7 @@ ask(Question *q, const CextIdent *id, int entry, const char *database, const uin
 	q->command.reply = NULL;
 	q->command.key = 0;
 	q->epoch = epoch;
+	q->previous = previous;
 	q->entry = entry;
 	return 1;
 }
@@ -200,9 +203,13 @@ take_answers(CextRedisCommand *commands, const Question *questions, int n,
 		int			k = questions[i].entry;
 		CextEntry  *e;
 
-		if (reply->type == REDIS_REPLY_ERROR)
+		/* a key of another type is one key's matter */
+		if (reply->type == REDIS_REPLY_ERROR &&
+			strncmp(reply->str, "WRONGTYPE", 9) != 0)
 			refused = reply->str;
 		e = take_answer(reply, &ids[k], questions[i].epoch);
+		if (e != NULL && questions[i].previous)
+			e->flags |= CEXT_ENTRY_PREVIOUS;
 		if (e != NULL && entries[k] == NULL)
 			entries[k] = e;
 		else if (e != NULL)
@@ -242,8 +249,8 @@ cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 	commands = palloc(2 * n * sizeof(CextRedisCommand));
 	for (int i = 0; i < n; i++)
 	{
-		nquestions += ask(&questions[nquestions], &ids[i], i, database, current);
-		nquestions += ask(&questions[nquestions], &ids[i], i, database, previous);
+		nquestions += ask(&questions[nquestions], &ids[i], i, database, current, false);
+		nquestions += ask(&questions[nquestions], &ids[i], i, database, previous, true);
 	}
 	for (int i = 0; i < nquestions; i++)
 		commands[i] = questions[i].command;
@@ -349,15 +356,20 @@ cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
 	return stored;
 }
 
-/* Put what came from Redis, and is good, into shared memory as well. */
+/*
+ * What came from Redis was good: put it into shared memory as well, and under
+ * this epoch, so that what is in use outlives more than one restart.
+ */
 void
 cext_tier_promote(CextEntry *e)
 {
 	CextIdent	id;
 	CextEntryInfo info;
+	const char *payload = (char *) e + e->payload_offset;
 
-	if (!cext_storage_memory())
-		return;
 	cext_store_describe(e, &id, &info);
-	(void) cext_store_insert(&id, &info, (char *) e + e->payload_offset, e->payload_size);
+	if (cext_storage_memory())
+		(void) cext_store_insert(&id, &info, payload, e->payload_size);
+	if ((e->flags & CEXT_ENTRY_PREVIOUS) != 0)
+		(void) cext_tier_write(cext_tier_database(), &id, &info, payload, e->payload_size);
 }

@@ -347,7 +347,7 @@ cext_wire_decode(const char *bytes, Size length, const CextIdent *id,
 	e->ntags = header.ntags;
 	e->nrels = header.nrels;
 	e->form = header.form;
-	e->flags = header.flags | CEXT_ENTRY_LOCAL;
+	e->flags = (header.flags & ~CEXT_ENTRY_PASSING) | CEXT_ENTRY_LOCAL;
 	memcpy(e->seed, header.seed, CEXT_SEED_SIZE);
 	append((char *) CEXT_ENTRY_TAGS(e), p, tags_size + rels_size +
 		   header.keylen + header.argslen);
