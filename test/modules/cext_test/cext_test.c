@@ -17,6 +17,11 @@
  *	commit		the rows are visible, no COMMIT callback has run
  *	inval		... all have, but catalog invalidations are not out
  *	release		... they are, and all locks have been released
+ *	messages	COMMIT PREPARED: the rows are visible, catalog invalidations are not
+ *				out.  Only for a transaction that has changed the catalog entry
+ *				of a catalog, which needs a lock there, and a lightweight one:
+ *				it shows as wait event RelCacheInit and cannot be canceled, and
+ *				while somebody holds the point nobody can connect
  *
  * The first three are passed over at the top level, by statements as the
  * client sends them.  PostgreSQL has no hook at pre_commit; but a transaction
@@ -30,7 +35,8 @@
  * random time, up to so many microseconds, at one in four of the first three and
  * of the other points that it passes (these only if it has written), to make
  * rare interleavings common.
- * cext_test.error makes it fail at a point.
+ * cext_test.error makes it fail at a point.  cext_test.pre_commit_sql is run at
+ * pre_commit, as a library might.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,15 +47,18 @@
 #include "commands/async.h"
 #include "common/pg_prng.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/lwlock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 PG_MODULE_MAGIC;
 
@@ -68,7 +77,8 @@ typedef enum Point
 	POINT_PRE_COMMIT,
 	POINT_COMMIT,
 	POINT_INVAL,
-	POINT_RELEASE
+	POINT_RELEASE,
+	POINT_MESSAGES
 } Point;
 
 static const struct config_enum_entry point_options[] = {
@@ -80,6 +90,7 @@ static const struct config_enum_entry point_options[] = {
 	{"commit", POINT_COMMIT, false},
 	{"inval", POINT_INVAL, false},
 	{"release", POINT_RELEASE, false},
+	{"messages", POINT_MESSAGES, false},
 	{NULL, 0, false}
 };
 
@@ -90,6 +101,7 @@ static int	pause_at = POINT_NONE;
 static int	error_at = POINT_NONE;
 static int	query_jitter = 0;
 static int	commit_jitter = 0;
+static char *pre_commit_sql = NULL;
 
 /* depth of ExecutorRun, and the next point of this commit */
 static int	depth;
@@ -218,11 +230,24 @@ executor_end(QueryDesc *queryDesc)
 }
 
 static void
+run_sql(const char *sql)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
+static void
 xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			if (pre_commit_sql != NULL && *pre_commit_sql != '\0')
+				run_sql(pre_commit_sql);
 			reach(POINT_PRE_COMMIT);
 			break;
 		case XACT_EVENT_COMMIT:
@@ -262,9 +287,15 @@ release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, voi
 Datum
 cext_test_hold(PG_FUNCTION_ARGS)
 {
+	Point		point = point_by_name(PG_GETARG_TEXT_PP(0));
 	LOCKTAG		tag;
 
-	set_locktag(&tag, point_by_name(PG_GETARG_TEXT_PP(0)));
+	if (point == POINT_MESSAGES)
+	{
+		LWLockAcquire(RelCacheInitLock, LW_EXCLUSIVE);
+		PG_RETURN_VOID();
+	}
+	set_locktag(&tag, point);
 	(void) LockAcquire(&tag, AccessExclusiveLock, true, false);
 	PG_RETURN_VOID();
 }
@@ -273,9 +304,15 @@ cext_test_hold(PG_FUNCTION_ARGS)
 Datum
 cext_test_release(PG_FUNCTION_ARGS)
 {
+	Point		point = point_by_name(PG_GETARG_TEXT_PP(0));
 	LOCKTAG		tag;
 
-	set_locktag(&tag, point_by_name(PG_GETARG_TEXT_PP(0)));
+	if (point == POINT_MESSAGES)
+	{
+		LWLockRelease(RelCacheInitLock);
+		PG_RETURN_VOID();
+	}
+	set_locktag(&tag, point);
 	if (!LockRelease(&tag, AccessExclusiveLock, true))
 		elog(ERROR, "this session does not hold the point");
 	PG_RETURN_VOID();
@@ -357,6 +394,14 @@ _PG_init(void)
 							PGC_USERSET,
 							0,
 							NULL, NULL, NULL);
+	DefineCustomStringVariable("cext_test.pre_commit_sql",
+							   "Statement that the PRE_COMMIT callback executes.",
+							   NULL,
+							   &pre_commit_sql,
+							   "",
+							   PGC_SUSET,
+							   0,
+							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cext_test");
 
 	prev_planner = planner_hook;
