@@ -12,7 +12,8 @@
  * "dropped": entries not compared by then, with a stamp before it, are dead.
  *
  * A hit reads one word while nothing was logged since the entry was last
- * compared; else it takes the lock, shared.  Nothing here throws or allocates.
+ * compared; else it takes the lock, shared.  Nothing throws or allocates while
+ * it is held: whether a transaction is running is asked afterwards.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,7 @@
 #include "cext_version.h"
 
 #define GLOB_RECORDS	1024
+#define MAX_RUNNING		16		/* whose patterns one hit looks behind */
 
 typedef struct CextGlob
 {
@@ -191,6 +193,8 @@ cext_glob_alive(Oid dbid, const char *key, int keylen,
 	uint64		known;
 	bool		alive = true;
 	bool		waiting = false;
+	TransactionId running[MAX_RUNNING];
+	int			nrunning = 0;
 
 	if (likely(seq == next))
 		return true;
@@ -211,16 +215,52 @@ cext_glob_alive(Oid dbid, const char *key, int keylen,
 		if (rec->version == 0)
 			waiting = true;
 		if ((rec->version == 0 || rec->version > stamp) && rec->dbid == dbid &&
-			cext_pattern_match(rec->pattern, rec->len, key, keylen) &&
-			(rec->version != 0 || !TransactionIdIsValid(rec->xid) ||
-			 !TransactionIdIsInProgress(rec->xid)))
-			alive = false;
+			cext_pattern_match(rec->pattern, rec->len, key, keylen))
+		{
+			if (rec->version == 0 && TransactionIdIsValid(rec->xid) &&
+				nrunning < MAX_RUNNING)
+				running[nrunning++] = rec->xid;
+			else
+				alive = false;
+		}
 		if (!waiting)
 			known = seq + 1;
 	}
 	LWLockRelease(globs->lock);
 
+	/* one that has ended meanwhile is a miss, whether resolved by now or not */
+	for (int i = 0; i < nrunning && alive; i++)
+		alive = TransactionIdIsInProgress(running[i]);
 	if (alive)
 		pg_atomic_write_u64(checked, known);
 	return alive;
+}
+
+/*
+ * For a value set by a transaction that has drawn its version: has no pattern
+ * but its own killed this key after "since"?  What is not resolved yet will
+ * draw a version later than the value's.  Neither throws nor allocates.
+ */
+bool
+cext_glob_settled(Oid dbid, const char *key, int keylen,
+				  uint64 since, uint64 from, bool (*own) (uint64 seq))
+{
+	bool		settled = true;
+	uint64		next;
+	uint64		oldest;
+
+	LWLockAcquire(globs->lock, LW_SHARED);
+	next = pg_atomic_read_u64(&globs->next);
+	oldest = next > GLOB_RECORDS ? next - GLOB_RECORDS : 1;
+	if (from < oldest && since < globs->dropped)
+		settled = false;
+	for (uint64 seq = Max(from, oldest); settled && seq < next; seq++)
+	{
+		CextGlob   *rec = GLOB(seq);
+
+		settled = rec->version <= since || rec->dbid != dbid ||
+			!cext_pattern_match(rec->pattern, rec->len, key, keylen) || own(seq);
+	}
+	LWLockRelease(globs->lock);
+	return settled;
 }

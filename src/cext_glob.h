@@ -22,5 +22,7 @@ extern void cext_glob_resolve(uint64 seq);
 extern uint64 cext_glob_resolved(void);
 extern bool cext_glob_alive(Oid dbid, const char *key, int keylen,
 							uint64 stamp, pg_atomic_uint64 *checked);
+extern bool cext_glob_settled(Oid dbid, const char *key, int keylen,
+							  uint64 since, uint64 from, bool (*own) (uint64 seq));
 
 #endif							/* CEXT_GLOB_H */

@@ -427,6 +427,16 @@ finish(void)
 	cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags + npatterns);
 }
 
+/* Is this record of the glob log one of ours? */
+static bool
+own_record(uint64 seq)
+{
+	for (int i = 0; i < npatterns; i++)
+		if (patterns[i].logged && patterns[i].seq == seq)
+			return true;
+	return false;
+}
+
 /*
  * For apply(): may a value with these tags be stored as of this commit?  Only
  * if nobody else has invalidated any of them since before this transaction
@@ -437,8 +447,6 @@ bool
 cext_inval_settled(const char *key, int keylen, const CextTag *tags, int n,
 				   uint64 *stamp, uint64 *globs)
 {
-	pg_atomic_uint64 checked;
-
 	for (int i = 0; i < n; i++)
 	{
 		TagEntry   *own = tagset_lookup(tag_set, tags[i]);
@@ -448,10 +456,9 @@ cext_inval_settled(const char *key, int keylen, const CextTag *tags, int n,
 			return false;
 	}
 
-	/* own patterns are older than the value, and newer than commit_clock */
-	pg_atomic_init_u64(&checked, commit_globs);
-	if (!cext_glob_alive(MyDatabaseId, key, keylen,
-						 npatterns > 0 ? commit_version : commit_clock, &checked))
+	/* own patterns came before the value: see delete_matching() */
+	if (!cext_glob_settled(MyDatabaseId, key, keylen, commit_clock, commit_globs,
+						   own_record))
 		return false;
 	*stamp = commit_version;
 	*globs = commit_globs;

@@ -169,6 +169,30 @@ cext_prepared_sweep(void)
 }
 
 /*
+ * Is everybody who holds this slot a prepared transaction that is not resolved?
+ * Each of them will draw a version later than this call.  Neither throws nor
+ * waits for anybody but the lock.
+ */
+bool
+cext_prepared_hold_alone(CextTag tag)
+{
+	uint32		n = 0;
+	bool		alone;
+
+	LWLockAcquire(table->lock, LW_SHARED);
+	for (int i = 0; i < table->size; i++)
+	{
+		Prepared   *rec = &table->records[i];
+
+		if (TransactionIdIsValid(rec->xid) && cext_has_tag(rec->tags, rec->ntags, tag))
+			n++;
+	}
+	alone = cext_slot_inflight(tag) == n;
+	LWLockRelease(table->lock);
+	return alone;
+}
+
+/*
  * These were prepared at the start of the server, or since: their tags are
  * lost, so whatever of them is not in the table counts for the whole cluster.
  */

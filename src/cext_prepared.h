@@ -19,6 +19,7 @@ extern void cext_prepared_shmem_init(void);
 extern bool cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags);
 extern void cext_prepared_resolve(TransactionId xid, bool committed);
 extern bool cext_prepared_sweep(void);
+extern bool cext_prepared_hold_alone(CextTag tag);
 extern void cext_prepared_recover(void);
 
 #endif							/* CEXT_PREPARED_H */

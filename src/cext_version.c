@@ -37,7 +37,9 @@
  *
  * Locking: the clock and slots need none.  A committing record is written by
  * its backend alone, read by all with barriers.  Nothing here throws or
- * allocates.
+ * allocates, except that asking whether a transaction is running may, as
+ * TransactionIdIsInProgress() does: cext_version_alive() asks, and is not called
+ * with a lock held or after a commit.
  *
  * A crash of any backend makes the postmaster reinitialize shared memory, and
  * with it slots and entries alike.  An exit by FATAL error aborts the
@@ -85,6 +87,8 @@ typedef struct CextVersionShared
 		char		pad[PG_CACHE_LINE_SIZE];
 	}			c;
 	uint32		key_mask;
+	pg_atomic_uint32 records;	/* of committing[] that were ever used, all
+								 * before this one */
 } CextVersionShared;
 
 static CextVersionShared *shared;
@@ -144,6 +148,7 @@ cext_version_shmem_init(Size budget)
 		memset(shared, 0, cext_version_shmem_size(budget));
 		shared->key_mask = key_slots(budget) - 1;
 		reset_versions();
+		pg_atomic_init_u32(&shared->records, 0);
 		for (int i = 0; i < MaxBackends; i++)
 			pg_atomic_init_u32(&committing[i].ntags, 0);
 	}
@@ -387,13 +392,25 @@ cext_slot_end(CextTag tag, uint64 version, uint64 since)
 	return SLOT_VERSION(old) <= since && SLOT_INFLIGHT(old) == 1;
 }
 
-/* Has nobody invalidated this tag since then, and does nobody now? */
+/* How many transactions that are committing hold the slot? */
+uint32
+cext_slot_inflight(CextTag tag)
+{
+	return SLOT_INFLIGHT(pg_atomic_read_u64(&slots[tag]));
+}
+
+/*
+ * Has nobody invalidated this tag since then, and does nobody now?  Prepared
+ * transactions do not count, which may stay for days: they will draw a later
+ * version than whoever asks has drawn.  (So will other holders, but one that is
+ * just ending has drawn already, and cannot be told from them.)
+ */
 bool
 cext_version_idle(CextTag tag, uint64 since)
 {
-	uint64		s = pg_atomic_read_u64(&slots[tag]);
-
-	return SLOT_VERSION(s) <= since && SLOT_INFLIGHT(s) == 0;
+	if (cext_slot_inflight(tag) > 0 && !cext_prepared_hold_alone(tag))
+		return false;
+	return SLOT_VERSION(pg_atomic_read_u64(&slots[tag])) <= since;
 }
 
 /* Draw a version.  A full barrier. */
@@ -403,8 +420,8 @@ cext_version_draw(void)
 	return pg_atomic_add_fetch_u64(&shared->c.clock, 1);
 }
 
-static bool
-has_tag(const CextTag *tags, uint32 ntags, CextTag tag)
+bool
+cext_has_tag(const CextTag *tags, uint32 ntags, CextTag tag)
 {
 	for (uint32 i = 0; i < ntags; i++)
 		if (tags[i] == tag)
@@ -419,8 +436,11 @@ has_tag(const CextTag *tags, uint32 ntags, CextTag tag)
 static bool
 holders_running(CextTag tag)
 {
+	int			n_records;
+
 	pg_read_barrier();
-	for (int i = 0; i < MaxBackends; i++)
+	n_records = pg_atomic_read_u32(&shared->records);
+	for (int i = 0; i < n_records; i++)
 	{
 		CextCommitting *rec = &committing[i];
 		uint32		n = pg_atomic_read_u32(&rec->ntags);
@@ -428,7 +448,7 @@ holders_running(CextTag tag)
 		if (n == 0)
 			continue;
 		pg_read_barrier();
-		if (n == COMMITTING_ALL || has_tag(rec->tags, Min(n, COMMITTING_TAGS), tag))
+		if (n == COMMITTING_ALL || cext_has_tag(rec->tags, Min(n, COMMITTING_TAGS), tag))
 		{
 			TransactionId xid = rec->xid;
 
@@ -477,6 +497,19 @@ cext_version_surely_dead(uint64 stamp, const CextTag *tags, int ntags)
 	return false;
 }
 
+/* The record of this backend, which readers know to look at from now on. */
+static CextCommitting *
+own_record(void)
+{
+	uint32		n = cext_proc_number() + 1;
+	uint32		records = pg_atomic_read_u32(&shared->records);
+
+	while (unlikely(records < n))
+		if (pg_atomic_compare_exchange_u32(&shared->records, &records, n))
+			break;
+	return &committing[n - 1];
+}
+
 /*
  * Steps 1 and 2.  The tags must be distinct, and given again to
  * cext_version_finish, with those of cext_version_publish_more.
@@ -484,7 +517,7 @@ cext_version_surely_dead(uint64 stamp, const CextTag *tags, int ntags)
 void
 cext_version_publish(TransactionId xid, const CextTag *tags, int ntags)
 {
-	CextCommitting *rec = &committing[cext_proc_number()];
+	CextCommitting *rec = own_record();
 
 	Assert(pg_atomic_read_u32(&rec->ntags) == 0);
 	if (ntags == 0)
@@ -504,7 +537,7 @@ cext_version_publish(TransactionId xid, const CextTag *tags, int ntags)
 void
 cext_version_publish_more(CextTag tag)
 {
-	CextCommitting *rec = &committing[cext_proc_number()];
+	CextCommitting *rec = own_record();
 	uint32		n = pg_atomic_read_u32(&rec->ntags);
 
 	if (n == 0)

@@ -48,7 +48,9 @@ extern uint64 cext_version_finish(const CextTag *tags, int ntags,
 								  uint64 since, bool *alone);
 
 /* for cext_glob.c and cext_prepared.c */
+extern bool cext_has_tag(const CextTag *tags, uint32 ntags, CextTag tag);
 extern void cext_slot_begin(CextTag tag);
+extern uint32 cext_slot_inflight(CextTag tag);
 extern bool cext_slot_end(CextTag tag, uint64 version, uint64 since);
 extern uint64 cext_version_draw(void);
 
