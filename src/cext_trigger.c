@@ -87,10 +87,11 @@ invalid_template(const char *source, const char *detail)
 /*
  * Compile a template; the result is palloc'd.  As in cache_invalidate(), one
  * that may match every key needs the privilege of cache_clear(): the table
- * owner's, since the trigger is the owner's doing.
+ * owner's, since the trigger is the owner's doing.  Without a relation it is for
+ * no row: columns are not looked up.
  */
 static void
-compile_template(const char *source, Relation rel, Oid schema, Template *t)
+compile_template(const char *source, Relation rel, Oid owner, Oid schema, Template *t)
 {
 	StringInfoData literal;
 	const char *p = source;
@@ -102,7 +103,7 @@ compile_template(const char *source, Relation rel, Oid schema, Template *t)
 		invalid_template(source, _("It is empty."));
 	if ((*source == '{' ||
 		 !cext_pattern_has_literal_start(source, strlen(source))) &&
-		!cext_may_clear(schema, rel->rd_rel->relowner))
+		!cext_may_clear(schema, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for cache key template \"%s\"", source),
@@ -135,6 +136,7 @@ compile_template(const char *source, Relation rel, Oid schema, Template *t)
 			break;
 		if (*p == '{')
 		{
+			const char *start = p;
 			const char *end = strchr(p, '}');
 			char	   *name;
 			Oid			output;
@@ -142,7 +144,13 @@ compile_template(const char *source, Relation rel, Oid schema, Template *t)
 
 			if (end == NULL)
 				invalid_template(source, _("A brace is not closed."));
-			name = pnstrdup(p + 1, end - p - 1);
+			p = end + 1;
+			if (rel == NULL)
+			{
+				s->attnum = 1;
+				continue;
+			}
+			name = pnstrdup(start + 1, end - start - 1);
 			s->attnum = get_attnum(RelationGetRelid(rel), name);
 			if (s->attnum <= 0)
 				ereport(ERROR,
@@ -152,7 +160,6 @@ compile_template(const char *source, Relation rel, Oid schema, Template *t)
 			getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), s->attnum - 1)->atttypid,
 							  &output, &varlena);
 			fmgr_info(output, &s->output);
-			p = end + 1;
 			continue;
 		}
 		if (*p == '*' || *p == '?' || *p == '[')
@@ -181,7 +188,7 @@ cext_template_check(const char *source, Relation rel, Oid schema)
 {
 	Template	t;
 
-	compile_template(source, rel, schema, &t);
+	compile_template(source, rel, rel->rd_rel->relowner, schema, &t);
 }
 
 /* The trigger's templates, compiled in the memory of its FmgrInfo. */
@@ -202,6 +209,7 @@ get_compiled(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	c->templates = palloc0((trigger->tgnargs + 1) * sizeof(Template));
 	for (int i = 0; i < trigger->tgnargs; i++)
 		compile_template(trigger->tgargs[i], trigdata->tg_relation,
+						 trigdata->tg_relation->rd_rel->relowner,
 						 get_func_namespace(fcinfo->flinfo->fn_oid), &c->templates[i]);
 	fcinfo->flinfo->fn_extra = c;
 	MemoryContextSwitchTo(old);
@@ -325,13 +333,23 @@ fire(FunctionCallInfo fcinfo, TriggerData *trigdata)
 /*
  * Do what the TRUNCATE triggers of a relation would do if they fired.  Ours are
  * told by their function's C name.
+ *
+ * The relation is one above that which TRUNCATE is about to lock, and not locked
+ * itself; nor is it here, for TRUNCATE would wait for no lock on it either.  So
+ * it may be gone, and the relcache entry may change: what we use is a copy.
  */
 void
 cext_trigger_truncated(Oid relid)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	TriggerDesc *desc = rel->trigdesc;
+	Relation	rel = RelationIdGetRelation(relid);
+	TriggerDesc *desc;
+	Oid			owner;
 
+	if (!RelationIsValid(rel))
+		return;
+	desc = CopyTriggerDesc(rel->trigdesc);
+	owner = rel->rd_rel->relowner;
+	RelationClose(rel);
 	for (int i = 0; desc != NULL && i < desc->numtriggers; i++)
 	{
 		Trigger    *trigger = &desc->triggers[i];
@@ -349,13 +367,13 @@ cext_trigger_truncated(Oid relid)
 		{
 			Template	t;
 
-			compile_template(trigger->tgargs[j], rel,
+			compile_template(trigger->tgargs[j], NULL, owner,
 							 get_func_namespace(trigger->tgfoid), &t);
 			apply_template(&t, NULL, &buf);
 		}
 		pfree(buf.data);
 	}
-	table_close(rel, AccessShareLock);
+	FreeTriggerDesc(desc);
 }
 
 /* cache_invalidate_trigger('template', ...) */
