@@ -56,6 +56,13 @@ SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT pg_my_temp_schema()', 'SELECT pg_trigger_depth()', 'SELECT pg_listening_channels()', 'SELECT pg_current_xact_id_if_assigned()', 'SELECT pg_conf_load_time() IS NULL',
 	'SELECT session_f()', 'SELECT session_sql()', 'SELECT snapshot_f()', 'SELECT id FROM t WHERE session_f() = ''true''', 'SELECT database_to_xml(false, false, '''') IS NULL']) query;
 
+-- by the defaults of arguments that a call leaves out
+CREATE FUNCTION jitter(a integer DEFAULT 1, r float8 DEFAULT random(), b integer DEFAULT 2) RETURNS integer IMMUTABLE LANGUAGE sql RETURN a + b + r::integer * 0;
+CREATE FUNCTION whose(a integer, s name DEFAULT session_user) RETURNS text IMMUTABLE LANGUAGE sql RETURN s;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT jitter()', 'SELECT jitter(1)', 'SELECT jitter(1, 0.5)', 'SELECT jitter(1, 0.5, 3)', 'SELECT jitter(r => 0.5)', 'SELECT jitter(b => 3)', 'SELECT * FROM jitter(3)',
+	'SELECT id FROM t WHERE id = jitter()', 'SELECT whose(1) IS NOT NULL', 'SELECT whose(1, ''me'')']) query;
+DROP FUNCTION jitter(integer, float8, integer), whose(integer, name);
+
 -- by what it reads
 SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT count(*) > 0 FROM pg_class', 'SELECT relname FROM pg_class WHERE oid = ''t''::regclass', 'SELECT count(*) > 0 FROM pg_settings', 'SELECT count(*) > 0 FROM pg_roles', 'SELECT count(*) > 0 FROM information_schema.tables',

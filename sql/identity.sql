@@ -217,6 +217,41 @@ SET ROLE regress_id;
 SET cache_ext.identity_settings = 'app.tenant';
 RESET ROLE;
 
+-- SHOW reads a setting as current_setting() does
+CREATE FUNCTION tenant_show() RETURNS text VOLATILE LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE 'SHOW app.tenant' INTO r; RETURN r; END $$;
+\c -
+SET cache_ext.volatile_functions = cache;
+SET app.tenant = 'a';
+SELECT * FROM probe('show', 'SELECT tenant_show() AS t');
+SELECT * FROM probe('show', 'SELECT tenant_show() AS t');
+SET app.tenant = 'b';
+SELECT * FROM probe('show', 'SELECT tenant_show() AS t');
+SELECT * FROM probe('show', 'SELECT tenant_show() AS t');
+-- what counts is the setting as of before: the query may change it
+SELECT * FROM probe('sets', 'SELECT current_setting(''app.tenant'') AS t, set_config(''app.tenant'', ''a'', false) AS s');
+SHOW app.tenant;
+SELECT * FROM probe('sets', 'SELECT current_setting(''app.tenant'') AS t, set_config(''app.tenant'', ''a'', false) AS s');
+CREATE FUNCTION tenant_sets() RETURNS text STABLE LANGUAGE plpgsql AS $$ DECLARE r text := current_setting('app.tenant'); BEGIN PERFORM set_config('app.tenant', 'c', false); RETURN r; END $$;
+SET app.tenant = 'b';
+SELECT * FROM probe('sets', 'SELECT tenant_sets() AS t');
+SHOW app.tenant;
+SELECT * FROM probe('sets', 'SELECT tenant_sets() AS t');
+SET app.tenant = 'b';
+SELECT * FROM probe('sets', 'SELECT tenant_sets() AS t');
+DROP FUNCTION tenant_sets();
+RESET cache_ext.volatile_functions;
+-- declared IMMUTABLE, it is part of a plan that the session keeps: nobody reads
+-- the setting any more when the answer is stored
+CREATE FUNCTION tenant_folded() RETURNS SETOF integer STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT v FROM tenants WHERE tenant = tenant_lies(); END $$;
+\c -
+SET app.tenant = 'a';
+SELECT * FROM tenant_folded();
+SELECT * FROM probe('folded', 'SELECT * FROM tenant_folded() f');
+\c -
+SET app.tenant = 'b';
+SELECT * FROM probe('folded', 'SELECT * FROM tenant_folded() f');
+DROP FUNCTION tenant_show(), tenant_folded();
+
 -- who is asking
 SELECT * FROM probe('who', 'SELECT current_user AS u, current_role AS r');
 SET ROLE regress_id;

@@ -38,6 +38,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parse_param.h"
 #include "tcop/tcopprot.h"
@@ -608,6 +609,24 @@ is_read_function(Oid funcid)
 	return result;
 }
 
+/*
+ * The planner adds the defaults of arguments that a call leaves out.  NIL if it
+ * leaves out none.
+ */
+static List *
+default_arguments(Oid funcid, Oid result_type, List *args)
+{
+	HeapTuple	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	List	   *result = NIL;
+
+	if (!HeapTupleIsValid(tup))
+		return NIL;
+	if (list_length(args) < ((Form_pg_proc) GETSTRUCT(tup))->pronargs)
+		result = expand_function_arguments(args, false, result_type, tup);
+	ReleaseSysCache(tup);
+	return result;
+}
+
 typedef struct ClassifyContext
 {
 	CextBypass	reason;
@@ -621,6 +640,8 @@ classify_function(Oid funcid, void *arg)
 
 	if (funcid >= FirstNormalObjectId)
 		c->user_functions = true;
+	else if (funcid == F_CURRENT_SETTING_TEXT || funcid == F_CURRENT_SETTING_TEXT_BOOL)
+		cext_tracker_varies();
 	if (is_session_function(funcid))
 		c->reason = CEXT_BYPASS_SESSION_FUNCTION;
 	else if (c->reason == CEXT_CACHEABLE && funcid < FirstNormalObjectId &&
@@ -642,6 +663,18 @@ classify_walker(Node *node, void *arg)
 	if (node == NULL)
 		return false;
 	check_functions_in_node(node, classify_function, c);
+	if (IsA(node, FuncExpr))
+	{
+		FuncExpr   *f = (FuncExpr *) node;
+
+		classify_walker((Node *) default_arguments(f->funcid, f->funcresulttype, f->args), arg);
+	}
+	else if (IsA(node, WindowFunc))
+	{
+		WindowFunc *f = (WindowFunc *) node;
+
+		classify_walker((Node *) default_arguments(f->winfnoid, f->wintype, f->args), arg);
+	}
 	if (IsA(node, SQLValueFunction) &&
 		((SQLValueFunction *) node)->op == SVFOP_SESSION_USER)
 		c->reason = CEXT_BYPASS_SESSION_FUNCTION;

@@ -204,8 +204,8 @@ check_columns(Query *query, TupleDesc expected)
  * *reason what spoke against it.
  */
 static bool
-store_result(CextCall *call, const CextIdent *plain, CextTracker *tracker,
-			 uint64 globs, uint64 xmax, double ttl, double us, CextBuffer *buf,
+store_result(CextCall *call, const CextIdent *plain, const CextIdent *varying,
+			 CextTracker *tracker, uint64 globs, uint64 xmax, double ttl, double us, CextBuffer *buf,
 			 CextBypass *reason)
 {
 	CextEntryInfo info;
@@ -272,7 +272,10 @@ store_result(CextCall *call, const CextIdent *plain, CextTracker *tracker,
 			cext_stats_add(CEXT_STAT_FILLS_DISCARDED, 1);
 			return false;
 		}
-		cext_identify_varying(plain, &ident);
+		if (varying != NULL)
+			ident = *varying;
+		else
+			cext_identify_varying(plain, &ident);
 	}
 	stored = cext_tier_store(&ident, &info, buf->data, buf->size);
 	cext_stats_add(stored ? CEXT_STAT_FILLS : CEXT_STAT_FILLS_DISCARDED, 1);
@@ -335,6 +338,8 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	Oid		   *types = NULL;
 	int			ntypes = call->args.nargs;
 	bool		user_functions;
+	CextIdent	before;
+	const CextIdent *varying = NULL;
 	uint64		globs;
 	uint64		stamp;
 	uint64		xmax;
@@ -389,6 +394,13 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 
 			if (found != CEXT_CACHEABLE)
 				cext_tracker_refuse(found);
+		}
+
+		/* what it reads of settings it may change, too: as of now */
+		if (tracker.reason == CEXT_CACHEABLE && (tracker.varies || user_functions))
+		{
+			cext_identify_varying(ident, &before);
+			varying = &before;
 		}
 		if (call->args.form == 'r')
 			check_columns(query, expected);
@@ -459,8 +471,8 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		INSTR_TIME_SUBTRACT(end, start);
 		*us = INSTR_TIME_GET_DOUBLE(end) * 1e6;
 		if (cext_active() && cext_enabled && cext_enable_writes)
-			*stored = store_result(call, ident, &tracker, globs, xmax, call->ttl,
-								   *us, &buf, reason);
+			*stored = store_result(call, ident, varying, &tracker, globs, xmax,
+								   call->ttl, *us, &buf, reason);
 		else
 			*reason = tracker.reason;
 		failed = false;
