@@ -424,6 +424,30 @@ SELECT cache_set('v', '1');
 PREPARE TRANSACTION 'regress_6';
 SELECT cache_get('v');
 
+-- not in a parallel worker, whose transaction is not the one that commits
+CREATE FUNCTION lies_parallel(i integer) RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM cache_invalidate('parallel'); RETURN i; END $$;
+CREATE FUNCTION sets_parallel(i integer) RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM cache_set('parallel', '1'); RETURN i; END $$;
+INSERT INTO u SELECT generate_series(1, 1000);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET parallel_leader_participation = off;
+SELECT err($$SELECT sum(lies_parallel(id)) FROM u$$);
+SELECT err($$SELECT sum(sets_parallel(id)) FROM u$$);
+-- a policy's name is understood although a plan runs parallel, and not read before
+\c -
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET parallel_leader_participation = off;
+SELECT count(cached_json('parallel', 'SELECT 1 AS a', 'medium')) FROM u;
+SELECT status();
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+RESET parallel_leader_participation;
+DROP FUNCTION lies_parallel(integer), sets_parallel(integer);
+
 SELECT cache_clear() >= 0 AS cleared;
 DROP FUNCTION fill(text[]), fill_reads(), reads_t(), count_t();
 DROP VIEW vvt, vt;

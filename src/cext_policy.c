@@ -30,7 +30,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 #include "cext_guc.h"
@@ -137,8 +136,8 @@ static List *
 read_rows(Relation rel, MemoryContext context)
 {
 	List	   *list = NIL;
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	/* a catalog snapshot is as new, and to be had while a plan runs parallel */
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	TupleDesc	desc = RelationGetDescr(rel);
 	Datum	   *values = palloc(desc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(desc->natts * sizeof(bool));
@@ -165,7 +164,6 @@ read_rows(Relation rel, MemoryContext context)
 		MemoryContextSwitchTo(old);
 	}
 	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
 	return list;
 }
 
