@@ -306,6 +306,42 @@ CALL right('u', 'GRANT SELECT ON u TO regress_ddl');
 CALL right('u', 'REVOKE SELECT ON u FROM regress_ddl');
 CALL right('', 'DROP ROLE regress_ddl');
 
+-- a foreign table brings rows to what it becomes a part of
+CREATE FOREIGN DATA WRAPPER regress_wrapper;
+CREATE SERVER regress_server FOREIGN DATA WRAPPER regress_wrapper;
+CREATE TABLE above (id integer) PARTITION BY RANGE (id);
+CREATE TABLE above1 PARTITION OF above FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id);
+CREATE TABLE heirs (id integer);
+CREATE PROCEDURE fill_above() LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM cached_json('above', 'SELECT count(*) FROM above', 300);
+	PERFORM cached_json('above1', 'SELECT count(*) FROM above1', 300);
+	PERFORM cached_json('above heirs', 'SELECT count(*) FROM heirs', 300);
+END
+$$;
+CALL fill_above();
+CREATE FOREIGN TABLE above2 PARTITION OF above FOR VALUES FROM (10) TO (20) SERVER regress_server;
+SELECT entries('above%');
+DROP FOREIGN TABLE above2;
+CALL fill_above();
+CREATE FOREIGN TABLE above2 PARTITION OF above1 FOR VALUES FROM (0) TO (5) SERVER regress_server;
+SELECT entries('above%');
+DROP FOREIGN TABLE above2;
+CALL fill_above();
+CREATE FOREIGN TABLE above2 () INHERITS (heirs) SERVER regress_server;
+SELECT entries('above%');
+DROP FOREIGN TABLE above2;
+CALL fill_above();
+CREATE FOREIGN TABLE above2 (id integer) SERVER regress_server;
+SELECT entries('above%');
+ALTER TABLE above ATTACH PARTITION above2 FOR VALUES FROM (10) TO (20);
+SELECT entries('above%');
+SET client_min_messages = warning;
+DROP PROCEDURE fill_above();
+DROP FOREIGN DATA WRAPPER regress_wrapper CASCADE;
+DROP TABLE above, heirs;
+RESET client_min_messages;
+
 DROP PROCEDURE try(text[]);
 DROP PROCEDURE right(text, text[]);
 DROP FUNCTION fill(), dead(), f(), fp(), count_t();

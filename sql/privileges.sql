@@ -331,6 +331,31 @@ SELECT key, role FROM cache_entries WHERE key LIKE 'seen%' AND alive ORDER BY ke
 SELECT cache_invalidate('seen:*');
 RESET ROLE;
 
+-- attaching runs nobody's code: not by operators of theirs on the search path
+CREATE TABLE own (id integer);
+GRANT CREATE ON SCHEMA public TO regress_alice;
+SET ROLE regress_alice;
+CREATE FUNCTION evil(oid, integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'alice''s code runs as %', current_user; RETURN $1 = $2::oid; END $$;
+CREATE FUNCTION evil(name, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'alice''s code runs as %', current_user; RETURN $1::text = $2; END $$;
+CREATE FUNCTION evil(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'alice''s code runs as %', current_user; RETURN $1 = $2; END $$;
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = integer, FUNCTION = evil);
+CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = evil);
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil);
+RESET ROLE;
+SET search_path = public, pg_catalog;
+SELECT cache_attach('own', 'own:{id}');
+SELECT cache_attach('own');
+SELECT cache_detach('own');
+SELECT cache_attach('own', 'own:{id}');
+INSERT INTO own VALUES (1);
+RESET search_path;
+SELECT cache_attach('own', 'own:{id}');
+SELECT cache_detach('own');
+DROP OPERATOR public.= (oid, integer), public.= (name, text), public.= (oid, oid);
+DROP FUNCTION evil(oid, integer), evil(name, text), evil(oid, oid);
+DROP TABLE own;
+REVOKE CREATE ON SCHEMA public FROM regress_alice;
+
 -- settings with which one could see another's data
 SET ROLE regress_alice;
 SET cache_ext.volatile_functions = cache;
