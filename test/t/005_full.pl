@@ -81,4 +81,36 @@ is( $node->safe_psql('postgres', q{
 is($node->safe_psql('postgres', 'SELECT count(read_doc(id)) FROM doc'), '2000', 'all right at the end');
 
 $node->stop;
+
+# Second chances are given with a lock held, so not to everybody in one go: when
+# all have been hit, the first to be evicted is not the oldest, which would mean
+# that all were gone through.
+my $bounded = new_node('bounded', conf => qq{
+cache_ext.memory = '4MB'
+});
+$bounded->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION cache_ext;
+	CREATE TABLE gone (id integer);
+	DO $$
+	DECLARE
+		n integer := 0;
+	BEGIN
+		LOOP
+			FOR i IN 1 .. 20 LOOP
+				n := n + 1;
+				-- a miss, and a hit
+				PERFORM cached_json(n::text, 'SELECT 1', 600);
+				PERFORM cached_json(n::text, 'SELECT 1', 600);
+			END LOOP;
+			EXIT WHEN (SELECT evictions FROM cache_stats) > 0;
+		END LOOP;
+		INSERT INTO gone SELECT g FROM generate_series(1, n) g
+			WHERE NOT EXISTS (SELECT FROM cache_entries WHERE key = g::text);
+	END$$;
+});
+is($bounded->safe_psql('postgres', 'SELECT min(id) > 200 FROM gone'),
+	't', 'not everybody gets a second chance at once');
+note $bounded->safe_psql('postgres', 'SELECT min(id), count(*) FROM gone');
+$bounded->stop;
 done_testing();
