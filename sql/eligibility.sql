@@ -75,6 +75,29 @@ CREATE TEMP VIEW temp_view AS SELECT id FROM t;
 SELECT twice('SELECT * FROM temp_view');
 DROP VIEW temp_view;
 DROP TABLE temporary;
+-- a temporary type may be meant by any name in a query
+CREATE DOMAIN public.code AS text;
+CREATE FUNCTION as_code() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN '7'::code; END $$;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT ''7''::code', 'SELECT as_code()']) query;
+BEGIN;
+CREATE DOMAIN pg_temp.code AS integer CHECK (VALUE > 7);
+SELECT err($$SELECT cached_json('twice', 'SELECT ''7''::code', 300)$$);
+SELECT outcome, reason FROM cache_explain('twice', 'SELECT id FROM t', 300);
+ROLLBACK;
+SELECT twice('SELECT ''7''::code');
+CREATE TYPE pg_temp.unlike AS ENUM ('a');
+SELECT twice('SELECT id FROM t');
+DROP TYPE pg_temp.unlike;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT id FROM t', 'SELECT ''7''::code']) query;
+-- so may the row type of a temporary table
+CREATE TEMP TABLE unlike (a integer);
+SELECT twice('SELECT id FROM t');
+CREATE TEMP TABLE code (a integer);
+SELECT twice('SELECT id FROM t');
+DROP TABLE code, unlike;
+SELECT twice('SELECT id FROM t');
+DROP FUNCTION as_code();
+DROP DOMAIN code;
 -- a subquery that is never executed counts, too: it could be
 SELECT twice('SELECT 1 WHERE false AND EXISTS (SELECT FROM pg_class)');
 

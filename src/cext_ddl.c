@@ -32,6 +32,7 @@
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
@@ -46,6 +47,7 @@
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_relation.h"
+#include "cext_temptype.h"
 #include "cext_trigger.h"
 
 static ProcessUtility_hook_type prev_process_utility;
@@ -109,6 +111,9 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
 
+	if (classId == TypeRelationId && access == OAT_POST_CREATE &&
+		cext_active() && OidIsValid(MyDatabaseId))
+		cext_temptype_created(objectId);
 	if (access == OAT_FUNCTION_EXECUTE || access == OAT_NAMESPACE_SEARCH ||
 		classId != RelationRelationId || !cext_active() ||
 		!OidIsValid(MyDatabaseId) || objectId < FirstNormalObjectId ||

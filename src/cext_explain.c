@@ -33,6 +33,7 @@
 #include "cext_query.h"
 #include "cext_relation.h"
 #include "cext_result.h"
+#include "cext_temptype.h"
 
 PG_FUNCTION_INFO_V1(cache_explain);
 
@@ -175,6 +176,8 @@ cache_explain(PG_FUNCTION_ARGS)
 		reason = found;
 
 	session = cext_session_bypass();
+	if (session == CEXT_CACHEABLE && cext_temptype_matters())
+		session = CEXT_BYPASS_TEMPORARY;
 	if (session == CEXT_CACHEABLE)
 	{
 		CextIdent	ident;

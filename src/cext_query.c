@@ -29,6 +29,7 @@
 #include "cext_inval.h"
 #include "cext_prepared.h"
 #include "cext_result.h"
+#include "cext_temptype.h"
 #include "cext_tier.h"
 
 CextLastStatus cext_last_status;
@@ -542,6 +543,8 @@ read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 	if (reason == CEXT_CACHEABLE && call->args.nargs > 0 &&
 		cext_args_have_record(&call->args))
 		reason = CEXT_BYPASS_RECORD;
+	if (reason == CEXT_CACHEABLE && cext_temptype_matters())
+		reason = CEXT_BYPASS_TEMPORARY;
 	if (reason == CEXT_CACHEABLE)
 	{
 		cext_prepared_recover();
