@@ -76,6 +76,7 @@ OBJS = \
 	src/cext_identity.o \
 	src/cext_policy.o \
 	src/cext_analyze.o \
+	src/cext_tracker.o \
 	src/cext_flight.o \
 	src/cext_claim.o \
 	src/cext_fill.o \

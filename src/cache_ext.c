@@ -15,7 +15,6 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
-#include "cext_analyze.h"
 #include "cext_breaker.h"
 #include "cext_ddl.h"
 #include "cext_epoch.h"
@@ -30,6 +29,7 @@
 #include "cext_state.h"
 #include "cext_stats.h"
 #include "cext_store.h"
+#include "cext_tracker.h"
 #include "cext_value.h"
 #include "cext_version.h"
 #include "cext_writeback.h"
@@ -128,6 +128,6 @@ _PG_init(void)
 	cext_evict_set_dead_check(entry_surely_dead);
 	cext_inval_init();
 	cext_value_init();
-	cext_analyze_init();
+	cext_tracker_init();
 	cext_ddl_init();
 }

@@ -41,13 +41,13 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "cext_analyze.h"
 #include "cext_compat.h"
 #include "cext_ddl.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_relation.h"
 #include "cext_temptype.h"
+#include "cext_tracker.h"
 #include "cext_trigger.h"
 
 static ProcessUtility_hook_type prev_process_utility;

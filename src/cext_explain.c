@@ -149,6 +149,7 @@ cache_explain(PG_FUNCTION_ARGS)
 	CextBypass	reason;
 	CextBypass	found;
 	bool		user_functions;
+	bool		reads_settings;
 	CextEntry  *e = NULL;
 	const char *state = "absent";
 	const char *outcome;
@@ -165,7 +166,7 @@ cache_explain(PG_FUNCTION_ARGS)
 		memcpy(types, call.args.types, ntypes * sizeof(Oid));
 	}
 	query = cext_analyze(call.args.query, &types, &ntypes, call.args.nargs);
-	reason = cext_classify(query, &user_functions);
+	reason = cext_classify(query, &user_functions, &reads_settings);
 	found = cext_desc_has_record(ExecCleanTypeFromTL(query->targetList)) ||
 		cext_args_have_record(&call.args) ? CEXT_BYPASS_RECORD : CEXT_CACHEABLE;
 	if (reason == CEXT_CACHEABLE)

@@ -42,6 +42,7 @@
 #include "cext_prepared.h"
 #include "cext_result.h"
 #include "cext_tier.h"
+#include "cext_tracker.h"
 
 /* A recent 32-bit xid as a full one. */
 uint64
@@ -338,6 +339,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	Oid		   *types = NULL;
 	int			ntypes = call->args.nargs;
 	bool		user_functions;
+	bool		reads_settings;
 	CextIdent	before;
 	const CextIdent *varying = NULL;
 	uint64		globs;
@@ -390,14 +392,14 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		PushActiveSnapshot(GetTransactionSnapshot());
 		query = cext_analyze(call->args.query, &types, &ntypes, call->args.nargs);
 		{
-			CextBypass	found = cext_classify(query, &user_functions);
+			CextBypass	found = cext_classify(query, &user_functions, &reads_settings);
 
 			if (found != CEXT_CACHEABLE)
 				cext_tracker_refuse(found);
 		}
 
 		/* what it reads of settings it may change, too: as of now */
-		if (tracker.reason == CEXT_CACHEABLE && (tracker.varies || user_functions))
+		if (tracker.reason == CEXT_CACHEABLE && (reads_settings || user_functions))
 		{
 			cext_identify_varying(ident, &before);
 			varying = &before;

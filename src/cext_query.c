@@ -19,7 +19,6 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "cext_analyze.h"
 #include "cext_claim.h"
 #include "cext_compat.h"
 #include "cext_fill.h"
@@ -31,6 +30,7 @@
 #include "cext_result.h"
 #include "cext_temptype.h"
 #include "cext_tier.h"
+#include "cext_tracker.h"
 
 CextLastStatus cext_last_status;
 

@@ -32,7 +32,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "cext_analyze.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
@@ -40,6 +39,7 @@
 #include "cext_policy.h"
 #include "cext_prepared.h"
 #include "cext_query.h"
+#include "cext_tracker.h"
 #include "cext_value.h"
 #include "cext_writeback.h"
 
