@@ -554,6 +554,11 @@ cext_identify_varying(const CextIdent *plain, CextIdent *id)
 			? record->source < PGC_S_DATABASE
 			: strncmp(record->name, "cache_ext.", 10) == 0)
 			continue;
+
+		/* what a library defines when it is first used is no difference */
+		if (record->source == PGC_S_DEFAULT &&
+			(record->flags & GUC_CUSTOM_PLACEHOLDER) == 0)
+			continue;
 		string = setting_value(record, &number);
 		digest_add_string(&d, record->name);
 		digest_add(&d, &number, sizeof(number));
