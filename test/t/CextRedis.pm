@@ -4,7 +4,10 @@
 #	my $redis = CextRedis->new('name', port => 1, args => ['--maxmemory', '10mb']);
 #	$redis->url, $redis->socket, $redis->port, $redis->pid
 #	$redis->cli('GET', 'key')		what redis-cli prints
+#	$redis->keys('pattern')			names of keys, sorted
 #	$redis->stop, ->start, ->kill_now, ->pause, ->continue
+#
+# Exported: what tests ask PostgreSQL about it.
 #
 # CEXT_REDIS names another server program than redis-server.
 
@@ -13,11 +16,15 @@ package CextRedis;
 use strict;
 use warnings;
 
+use CextTest;
+use Exporter 'import';
 use IPC::Run;
 use POSIX qw(:sys_wait_h);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep);
+
+our @EXPORT = qw(redis_missing tier read_tier wait_tier reload);
 
 sub new
 {
@@ -82,6 +89,13 @@ sub cli
 	return $out;
 }
 
+sub keys
+{
+	my ($self, $pattern) = @_;
+
+	return sort split /\n/, $self->cli('--scan', '--pattern', $pattern // '*');
+}
+
 sub url { my ($self) = @_; return "unix://$self->{socket}"; }
 sub socket { my ($self) = @_; return $self->{socket}; }
 sub port { my ($self) = @_; return $self->{port}; }
@@ -122,5 +136,54 @@ sub DESTROY
 	$self->end('KILL');
 	return;
 }
+
+# Why there is no Redis to test with, if so.
+sub redis_missing
+{
+	my $server = $ENV{CEXT_REDIS} // 'redis-server';
+
+	return system("command -v $server >/dev/null 2>&1") == 0 ? undef : "no $server here";
+}
+
+# The statement that reads a row, with the tier that it came from.
+sub tier
+{
+	my ($id, $key) = @_;
+
+	$key //= "item:$id";
+	return "SELECT cached_json('$key', 'SELECT v FROM item WHERE id = $id', 600)->0->>'v',"
+	  . " coalesce((cache_last_status()).tier, (cache_last_status()).status)";
+}
+
+sub read_tier
+{
+	my ($node, $id, $key) = @_;
+
+	return $node->safe_psql('postgres', tier($id, $key));
+}
+
+# Wait until Redis answers this server again: a row read twice comes from it.
+sub wait_tier
+{
+	my ($node, $tier) = @_;
+
+	return $node->poll_query_until('postgres',
+		q{SET cache_ext.storage = 'redis'; SELECT cached_json('probe', 'SELECT 1', 600) IS NULL, (cache_last_status()).tier},
+		'f|' . ($tier // 'redis'));
+}
+
+# Change settings of a running server.
+sub reload
+{
+	my ($node, %settings) = @_;
+	my $generation = $node->safe_psql('postgres', 'SELECT pg_conf_load_time()');
+
+	$node->append_conf('postgresql.conf', join('', map { "$_ = '$settings{$_}'\n" } CORE::keys(%settings)));
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT pg_conf_load_time() > '$generation'")
+	  or die 'no reload';
+	return;
+}
+
 
 1;
