@@ -158,11 +158,27 @@ cext_breaker_success(CextBreakerKind kind, uint32 ticket)
 				 errhidestmt(true), errhidecontext(true)));
 }
 
+/*
+ * What a server says goes to the log and to clients: only as much of it as is
+ * plain text, and without what it quotes of the command.
+ */
+static void
+clean_error(char *dest, const char *src)
+{
+	const char *args = strstr(src, ", with args");
+	Size		len = Min(args != NULL ? args - src : strlen(src), CEXT_BREAKER_ERROR - 1);
+
+	for (Size i = 0; i < len; i++)
+		dest[i] = src[i] >= ' ' && src[i] <= '~' ? src[i] : '?';
+	dest[len] = '\0';
+}
+
 /* It did not. */
 void
-cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *error)
+cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *reason)
 {
 	Breaker    *b = &breakers[kind];
+	char		error[CEXT_BREAKER_ERROR];
 	TimestampTz now = GetCurrentTimestamp();
 	CextBreakerState before = CEXT_BREAKER_OPEN;
 	uint32		failures = pg_atomic_read_u32(&b->state) == CEXT_BREAKER_CLOSED ?
@@ -170,6 +186,7 @@ cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *error)
 	int64		wait = backoff(failures + 1);
 	bool		mine;
 
+	clean_error(error, reason);
 	SpinLockAcquire(&b->mutex);
 	mine = pg_atomic_read_u32(&b->ticket) == ticket;
 	if (mine)
@@ -183,7 +200,7 @@ cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *error)
 			pg_atomic_write_u64(&b->tripped, now);
 		}
 		b->failures++;
-		strlcpy(b->error, error, CEXT_BREAKER_ERROR);
+		memcpy(b->error, error, CEXT_BREAKER_ERROR);
 		pg_atomic_write_u64(&b->retry_at, now + wait);
 		pg_atomic_add_fetch_u32(&b->ticket, 1);
 		pg_write_barrier();

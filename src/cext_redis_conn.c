@@ -15,8 +15,10 @@
  * of the state that an error could leave behind.
  *
  * Memory: malloc'd, as a connection outlives transactions.  Replies are
- * hiredis's, to be freed with freeReplyObject().  What a server can make us
- * allocate is bounded by MAX_REPLY.
+ * hiredis's, to be freed with freeReplyObject().  The server may be anything:
+ * what it can make us read is bounded by max_reply() and the deadline, and an
+ * array, for which hiredis allocates before there is anything in it, by
+ * MAX_ELEMENTS.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,10 +37,11 @@
 #include "storage/latch.h"
 
 #include "cext_compat.h"
+#include "cext_guc.h"
 #include "cext_redis_conn.h"
 
 #define READ_SIZE	(64 * 1024)
-#define MAX_REPLY	((Size) 2 * 1024 * 1024 * 1024 - 1)
+#define MAX_ELEMENTS (64 * 1024)
 
 struct CextRedisConn
 {
@@ -271,6 +274,16 @@ cext_redis_flush(CextRedisConn *conn)
 	return true;
 }
 
+/*
+ * No entry that would be believed is larger, and no other reply we ask for.
+ * The constant is for entries of sessions that may store more than this one.
+ */
+static Size
+max_reply(void)
+{
+	return (Size) cext_max_entry_size * 1024 + 64 * 1024 * 1024;
+}
+
 /* Hand hiredis what has come in.  False: broken, or nothing now. */
 static bool
 feed(CextRedisConn *conn)
@@ -282,7 +295,7 @@ feed(CextRedisConn *conn)
 		return false;
 	if (n == 0)
 		cext_redis_fail("the server closed the connection");
-	else if (n > 0 && (conn->fed += n) > MAX_REPLY)
+	else if (n > 0 && (conn->fed += n) > max_reply())
 		n = cext_redis_fail("the reply is too large");
 	else if (n > 0 && redisReaderFeed(conn->reader, buf, n) != REDIS_OK)
 		n = cext_redis_fail("out of memory");
@@ -294,6 +307,8 @@ feed(CextRedisConn *conn)
 struct redisReply *
 cext_redis_receive(CextRedisConn *conn, CextDeadline deadline)
 {
+	bool		late = false;
+
 	while (!conn->broken)
 	{
 		void	   *reply = NULL;
@@ -311,9 +326,19 @@ cext_redis_receive(CextRedisConn *conn, CextDeadline deadline)
 			conn->outstanding--;
 			return reply;
 		}
+		if (late)
+		{
+			cext_redis_fail("no answer within the time allowed");
+			break;
+		}
 		conn->wants = WL_SOCKET_READABLE;
 		if (feed(conn))
+		{
+			/* whoever sends without end does not get us to wait */
+			late = now_us() >= deadline;
+			CHECK_FOR_INTERRUPTS();
 			continue;
+		}
 		if (conn->broken ||
 			!wait_for(conn, conn->wants |
 					  (conn->out_pos < conn->out_len ? WL_SOCKET_WRITEABLE : 0),
@@ -349,11 +374,48 @@ cext_redis_close(CextRedisConn *conn)
 	free(conn);
 }
 
-/* Is it whole, and in step?  An error in between leaves replies outstanding. */
+/*
+ * Is it whole, and in step?  An error in between leaves replies outstanding; a
+ * reply that nobody has asked for would be taken for the answer to what is.
+ */
 bool
 cext_redis_usable(CextRedisConn *conn)
 {
-	return !conn->broken && conn->outstanding == 0;
+	return !conn->broken && conn->outstanding == 0 &&
+		conn->reader->pos == conn->reader->len;
+}
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t ArrayLength;
+#else
+typedef int ArrayLength;
+#endif
+
+static redisReplyObjectFunctions reader_functions;
+static void *(*create_array) (const redisReadTask *task, ArrayLength elements);
+
+static void *
+create_small_array(const redisReadTask *task, ArrayLength elements)
+{
+	return elements <= MAX_ELEMENTS ? create_array(task, elements) : NULL;
+}
+
+/* hiredis's reader, but for large arrays, which it calls out of memory. */
+static redisReader *
+create_reader(void)
+{
+	redisReader *reader = redisReaderCreate();
+
+	if (reader == NULL)
+		return NULL;
+	if (create_array == NULL)
+	{
+		create_array = reader->fn->createArray;
+		reader_functions = *reader->fn;
+		reader_functions.createArray = create_small_array;
+	}
+	reader->fn = &reader_functions;
+	return reader;
 }
 
 /* A socket that connects to this address, in the background. */
@@ -469,7 +531,11 @@ secure(CextRedisConn *conn, const char *host, CextDeadline deadline)
 	}
 }
 
-/* Send one of the opening commands, and see that it is liked. */
+/*
+ * Send one of the opening commands, and see that it is liked.  Of the complaint
+ * only the first word is passed on: some servers repeat the command in it,
+ * which may be a password.
+ */
 static bool
 greet(CextRedisConn *conn, CextDeadline deadline, int argc, const char **argv)
 {
@@ -485,7 +551,9 @@ greet(CextRedisConn *conn, CextDeadline deadline, int argc, const char **argv)
 	if (reply == NULL)
 		return false;
 	ok = reply->type != REDIS_REPLY_ERROR ||
-		cext_redis_fail("%s: %.120s", argv[0], reply->str);
+		cext_redis_fail("%s was refused: %.*s", argv[0],
+						(int) Min(strspn(reply->str, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 32),
+						reply->str);
 	freeReplyObject(reply);
 	return ok;
 }
@@ -524,7 +592,7 @@ open_connection(CextRedisConn *conn, const CextRedisAddress *address,
 	conn->external_fd = AcquireExternalFD();
 	if (!conn->external_fd)
 		return cext_redis_fail("no file descriptors left");
-	conn->reader = redisReaderCreate();
+	conn->reader = create_reader();
 	if (conn->reader == NULL)
 		return cext_redis_fail("out of memory");
 	return connect_host(conn, address, deadline) &&

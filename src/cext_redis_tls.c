@@ -55,9 +55,17 @@ given(const char *setting)
 	return setting != NULL && setting[0] != '\0';
 }
 
+/* There is nobody to ask for a pass phrase. */
+static int
+no_passphrase(char *buf, int size, int rwflag, void *userdata)
+{
+	return 0;
+}
+
 static bool
 load_files(SSL_CTX *ctx)
 {
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 	if (given(cext_redis_tls_ca_file) ?
 		SSL_CTX_load_verify_locations(ctx, cext_redis_tls_ca_file, NULL) != 1 :
 		SSL_CTX_set_default_verify_paths(ctx) != 1)
