@@ -134,7 +134,8 @@ usable(CextEntry *e, double ttl, CextBypass *reason)
 
 /*
  * The entry of exactly this identity, in whatever tier, if it can be used.  One
- * in shared memory that cannot is never newer in Redis, except on a standby.
+ * in shared memory that cannot is never newer in Redis, except on a standby, or
+ * where this session does not store there.
  * "anywhere": in Redis, too.
  * A mark that the query varies only says where to look, so its age is no matter.
  */
@@ -148,7 +149,8 @@ look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
 		if ((e->flags & CEXT_ENTRY_VARIES) != 0 || likely(usable(e, ttl, reason)))
 			return e;
 		cext_store_unpin(e);
-		if (*reason != CEXT_CACHEABLE || !RecoveryInProgress())
+		if (*reason != CEXT_CACHEABLE ||
+			(cext_storage_memory() && !RecoveryInProgress()))
 			return NULL;
 	}
 	if (likely(!cext_storage_redis()) || !anywhere)
