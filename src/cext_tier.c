@@ -175,6 +175,9 @@ take_answer(const redisReply *reply, const CextIdent *id, const uint8 *epoch)
 					cext_stats_add(CEXT_STAT_REDIS_ERRORS, 1);
 					return NULL;
 				case CEXT_WIRE_OTHER:
+					/* an answer to another question: out of step */
+					cext_stats_add(CEXT_STAT_REDIS_ERRORS, 1);
+					cext_redis_disconnect();
 					return NULL;
 			}
 			if (!cext_version_tags_exist(CEXT_ENTRY_TAGS(e), e->ntags))
