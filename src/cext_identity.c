@@ -233,21 +233,12 @@ update_string(char **kept, const char *now)
 	return true;
 }
 
-/* Bring settings_digest and generation up to date. */
-static void
-check_settings(void)
+/* Note changes of the built-in settings. */
+static bool
+update_settings(void)
 {
-	bool		changed = !digest_valid;
-	Oid			few[FEW_SCHEMAS];
-	Oid		   *now_path = few;
-	int			now_len;
-	Digest		d;
+	bool		changed = false;
 
-	if (setting_records[NSETTINGS - 1] == NULL)
-		find_settings();
-
-	/* an error on the way must not leave a digest that looks current */
-	digest_valid = false;
 	for (int i = 0; i < (int) NSETTINGS; i++)
 	{
 		int64		number;
@@ -260,34 +251,44 @@ check_settings(void)
 		}
 		changed |= update_string(&setting_strings[i], string);
 	}
+	return changed;
+}
 
-	now_len = fetch_search_path_array(now_path, FEW_SCHEMAS);
-	if (now_len > FEW_SCHEMAS)
+/* ... of the search path, as resolved. */
+static bool
+update_path(void)
+{
+	Oid			few[FEW_SCHEMAS];
+	Oid		   *now = few;
+	int			len = fetch_search_path_array(now, FEW_SCHEMAS);
+	bool		changed;
+
+	if (len > FEW_SCHEMAS)
 	{
-		now_path = palloc(now_len * sizeof(Oid));
-		now_len = fetch_search_path_array(now_path, now_len);
+		now = palloc(len * sizeof(Oid));
+		len = fetch_search_path_array(now, len);
 	}
-	if (now_len != path_len || memcmp(now_path, path, now_len * sizeof(Oid)) != 0)
+	changed = len != path_len || memcmp(now, path, len * sizeof(Oid)) != 0;
+	if (changed)
 	{
-		Oid		   *copy = MemoryContextAlloc(TopMemoryContext, (now_len + 1) * sizeof(Oid));
+		Oid		   *copy = MemoryContextAlloc(TopMemoryContext, (len + 1) * sizeof(Oid));
 
-		memcpy(copy, now_path, now_len * sizeof(Oid));
+		memcpy(copy, now, len * sizeof(Oid));
 		if (path != NULL)
 			pfree(path);
 		path = copy;
-		path_len = now_len;
-		changed = true;
+		path_len = len;
 	}
-	if (volatile_functions != cext_volatile_functions)
-	{
-		volatile_functions = cext_volatile_functions;
-		changed = true;
-	}
-	if (session_user_id != GetSessionUserId())
-	{
-		session_user_id = GetSessionUserId();
-		changed = true;
-	}
+	if (now != few)
+		pfree(now);
+	return changed;
+}
+
+/* ... of those in cache_ext.identity_settings, and of that itself. */
+static bool
+update_identity_settings(void)
+{
+	bool		changed = false;
 
 	if (unlikely(identity_generation != cext_identity_generation))
 	{
@@ -308,12 +309,50 @@ check_settings(void)
 	for (int i = 0; i < identity_values_count; i++)
 		changed |= update_string(&identity_values[i],
 								 GetConfigOption(cext_identity_names[i], true, false));
+	return changed;
+}
 
+static void
+digest_add_identity_settings(Digest *d)
+{
+	for (int i = 0; i < identity_values_count; i++)
+	{
+		digest_add_string(d, cext_identity_names[i]);
+		digest_add_string(d, identity_values[i]);
+	}
+}
+
+/* Bring settings_digest and generation up to date. */
+static void
+check_settings(void)
+{
+	bool		changed = !digest_valid;
+	Digest		d;
+
+	if (setting_records[NSETTINGS - 1] == NULL)
+		find_settings();
+
+	/* an error on the way must not leave a digest that looks current */
+	digest_valid = false;
+	changed |= update_settings();
+	changed |= update_path();
+	if (volatile_functions != cext_volatile_functions)
+	{
+		volatile_functions = cext_volatile_functions;
+		changed = true;
+	}
+	if (session_user_id != GetSessionUserId())
+	{
+		session_user_id = GetSessionUserId();
+		changed = true;
+	}
+	changed |= update_identity_settings();
 	if (likely(!changed))
 	{
 		digest_valid = true;
 		return;
 	}
+
 	generation++;
 	digest_begin(&d);
 	for (int i = 0; i < (int) NSETTINGS; i++)
@@ -321,22 +360,14 @@ check_settings(void)
 		digest_add(&d, &setting_numbers[i], sizeof(int64));
 		digest_add_string(&d, setting_strings[i]);
 	}
-	digest_add(&d, now_path, now_len * sizeof(Oid));
+	digest_add(&d, path, path_len * sizeof(Oid));
 	digest_add(&d, &session_user_id, sizeof(Oid));
 	digest_add(&d, &volatile_functions, sizeof(int));
-	for (int i = 0; i < identity_values_count; i++)
-	{
-		digest_add_string(&d, cext_identity_names[i]);
-		digest_add_string(&d, identity_values[i]);
-	}
+	digest_add_identity_settings(&d);
 	digest_end(&d, settings_digest);
 
 	digest_begin(&d);
-	for (int i = 0; i < identity_values_count; i++)
-	{
-		digest_add_string(&d, cext_identity_names[i]);
-		digest_add_string(&d, identity_values[i]);
-	}
+	digest_add_identity_settings(&d);
 	digest_end(&d, value_seed);
 	digest_valid = true;
 }
