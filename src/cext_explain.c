@@ -129,6 +129,70 @@ entry_state(const CextIdent *id, CextEntry **entry)
 	return "alive";
 }
 
+/* What speaks against storing, as far as the query itself tells. */
+static CextBypass
+examine_query(CextCall *call, List **rels)
+{
+	Oid		   *types = NULL;
+	int			ntypes = call->args.nargs;
+	Query	   *query;
+	CextBypass	of_query;
+	CextBypass	of_plan;
+	bool		user_functions;
+	bool		reads_settings;
+
+	if (ntypes > 0)
+	{
+		types = palloc(ntypes * sizeof(Oid));
+		memcpy(types, call->args.types, ntypes * sizeof(Oid));
+	}
+	query = cext_analyze(call->args.query, &types, &ntypes, call->args.nargs);
+	of_query = cext_classify(query, &user_functions, &reads_settings);
+	if (of_query == CEXT_CACHEABLE &&
+		(cext_desc_has_record(ExecCleanTypeFromTL(query->targetList)) ||
+		 cext_args_have_record(&call->args)))
+		of_query = CEXT_BYPASS_RECORD;
+	of_plan = examine_plan(cext_plan_query(query, call->args.query, 0, NULL),
+						   rels, call->args.rls_covered);
+	return of_query != CEXT_CACHEABLE ? of_query : of_plan;
+}
+
+/*
+ * Would there be a hit?  If not, *reason, which tells about the query, is
+ * replaced by what keeps this session from it, if anything does.
+ */
+static bool
+would_hit(CextCall *call, const CextIdent *ident, CextBypass *reason)
+{
+	CextBypass	why = CEXT_CACHEABLE;
+	CextEntry  *usable = cext_find(ident, call->ttl, &why, NULL);
+
+	if (usable != NULL)
+		cext_store_unpin(usable);
+	if (usable != NULL && cext_enable_reads)
+		return true;
+	if (*reason != CEXT_CACHEABLE)
+		return false;
+	if (why != CEXT_CACHEABLE)
+		*reason = why;
+	else if (!cext_enable_reads)
+		*reason = CEXT_BYPASS_READS_OFF;
+	else if (IsolationUsesXactSnapshot())
+		*reason = CEXT_BYPASS_REPEATABLE_READ;
+	else if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		*reason = CEXT_BYPASS_WRITTEN;
+	return false;
+}
+
+static Datum
+interval_datum(TimeOffset time)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = time;
+	return IntervalPGetDatum(interval);
+}
+
 /*
  * cache_explain(key, query, ttl [, args]) returns a row: outcome, cacheable,
  * reason, detail, ttl, relations, tags, entry_state, entry_age, entry_ttl_left
@@ -140,50 +204,24 @@ cache_explain(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Datum		values[10];
 	bool		nulls[10] = {0};
-	Oid		   *types = NULL;
-	int			ntypes;
-	Query	   *query;
-	PlannedStmt *plan;
 	List	   *rels;
 	CextBypass	session;
 	CextBypass	reason;
-	CextBypass	found;
-	bool		user_functions;
-	bool		reads_settings;
 	CextEntry  *e = NULL;
 	const char *state = "absent";
-	const char *outcome;
-	Interval	interval;
+	bool		hit = false;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	cext_take_call(fcinfo, 0, 'r', &call);
 
-	ntypes = call.args.nargs;
-	if (ntypes > 0)
-	{
-		types = palloc(ntypes * sizeof(Oid));
-		memcpy(types, call.args.types, ntypes * sizeof(Oid));
-	}
-	query = cext_analyze(call.args.query, &types, &ntypes, call.args.nargs);
-	reason = cext_classify(query, &user_functions, &reads_settings);
-	found = cext_desc_has_record(ExecCleanTypeFromTL(query->targetList)) ||
-		cext_args_have_record(&call.args) ? CEXT_BYPASS_RECORD : CEXT_CACHEABLE;
-	if (reason == CEXT_CACHEABLE)
-		reason = found;
-	plan = cext_plan_query(query, call.args.query, 0, NULL);
-	found = examine_plan(plan, &rels, call.args.rls_covered);
-	if (reason == CEXT_CACHEABLE)
-		reason = found;
-
+	reason = examine_query(&call, &rels);
 	session = cext_session_bypass();
 	if (session == CEXT_CACHEABLE && cext_temptype_matters())
 		session = CEXT_BYPASS_TEMPORARY;
 	if (session == CEXT_CACHEABLE)
 	{
 		CextIdent	ident;
-		CextBypass	why = CEXT_CACHEABLE;
-		CextEntry  *usable;
 
 		cext_identify(&call.args, &ident);
 		state = entry_state(&ident, &e);
@@ -194,43 +232,13 @@ cache_explain(PG_FUNCTION_ARGS)
 			cext_identify(&call.args, &ident);
 			state = entry_state(&ident, &e);
 		}
-		usable = cext_find(&ident, call.ttl, &why, NULL);
-		if (usable != NULL)
-			cext_store_unpin(usable);
-		if (usable != NULL && cext_enable_reads)
-			outcome = "hit";
-		else if (reason != CEXT_CACHEABLE)
-			outcome = "bypass";
-		else if (why != CEXT_CACHEABLE)
-		{
-			outcome = "bypass";
-			reason = why;
-		}
-		else if (!cext_enable_reads)
-		{
-			outcome = "bypass";
-			reason = CEXT_BYPASS_READS_OFF;
-		}
-		else if (IsolationUsesXactSnapshot())
-		{
-			outcome = "bypass";
-			reason = CEXT_BYPASS_REPEATABLE_READ;
-		}
-		else if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		{
-			outcome = "bypass";
-			reason = CEXT_BYPASS_WRITTEN;
-		}
-		else
-			outcome = "miss";
+		hit = would_hit(&call, &ident, &reason);
 	}
 	else
-	{
-		outcome = "bypass";
 		reason = session;
-	}
 
-	values[0] = CStringGetTextDatum(outcome);
+	values[0] = CStringGetTextDatum(hit ? "hit" :
+									reason == CEXT_CACHEABLE ? "miss" : "bypass");
 	values[1] = BoolGetDatum(reason == CEXT_CACHEABLE);
 	nulls[2] = nulls[3] = reason == CEXT_CACHEABLE;
 	if (reason != CEXT_CACHEABLE)
@@ -238,9 +246,7 @@ cache_explain(PG_FUNCTION_ARGS)
 		values[2] = CStringGetTextDatum(cext_bypass_name(reason));
 		values[3] = CStringGetTextDatum(cext_bypass_detail(reason));
 	}
-	memset(&interval, 0, sizeof(interval));
-	interval.time = (TimeOffset) (call.ttl * USECS_PER_SEC);
-	values[4] = IntervalPGetDatum(&interval);
+	values[4] = interval_datum((TimeOffset) (call.ttl * USECS_PER_SEC));
 	values[5] = text_array(relation_names(rels, ""));
 	values[6] = text_array(tag_names(&call, rels));
 	values[7] = CStringGetTextDatum(state);
@@ -248,13 +254,9 @@ cache_explain(PG_FUNCTION_ARGS)
 	if (e != NULL)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		Interval   *age = palloc0(sizeof(Interval));
-		Interval   *left = palloc0(sizeof(Interval));
 
-		age->time = now - e->created;
-		left->time = e->expires - now;
-		values[8] = IntervalPGetDatum(age);
-		values[9] = IntervalPGetDatum(left);
+		values[8] = interval_datum(now - e->created);
+		values[9] = interval_datum(e->expires - now);
 		cext_store_unpin(e);
 	}
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
