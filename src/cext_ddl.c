@@ -168,66 +168,119 @@ drop_scope(DropStmt *stmt)
 	}
 }
 
+/* No DDL, or nothing that a query's result depends on. */
+static const NodeTag harmless[] = {
+	T_TransactionStmt,
+	T_PlannedStmt,
+	T_DeclareCursorStmt,
+	T_ClosePortalStmt,
+	T_FetchStmt,
+	T_DoStmt,
+	T_CallStmt,
+	T_CopyStmt,
+	T_PrepareStmt,
+	T_ExecuteStmt,
+	T_DeallocateStmt,
+	T_ExplainStmt,
+	T_VariableSetStmt,
+	T_VariableShowStmt,
+	T_DiscardStmt,
+	T_ListenStmt,
+	T_UnlistenStmt,
+	T_NotifyStmt,
+	T_LoadStmt,
+	T_LockStmt,
+	T_ConstraintsSetStmt,
+	T_CheckPointStmt,
+	T_VacuumStmt,
+	T_ClusterStmt,
+	T_ReindexStmt,
+	T_IndexStmt,
+	T_CommentStmt,
+	T_CreateStatsStmt,
+	T_AlterStatsStmt,
+	T_CreateTrigStmt,
+	T_CreateEventTrigStmt,
+	T_AlterEventTrigStmt,
+	T_CreatePublicationStmt,
+	T_AlterPublicationStmt,
+	T_CreateSubscriptionStmt,
+	T_AlterSubscriptionStmt,
+	T_DropSubscriptionStmt,
+	T_CreateTableSpaceStmt,
+	T_DropTableSpaceStmt,
+	T_AlterTableSpaceOptionsStmt,
+	T_AlterSystemStmt,
+	T_CreatedbStmt,
+	T_CreateRoleStmt,
+
+	/* their objects are seen by object_access() */
+	T_CreateStmt,
+	T_CreateTableAsStmt,
+	T_CreateSeqStmt,
+	T_AlterSeqStmt,
+	T_TruncateStmt,
+	T_CreateSchemaStmt,
+
+	/* the script's statements come one by one */
+	T_CreateExtensionStmt,
+};
+
+/* Roles and databases belong to all databases. */
+static const NodeTag shared_objects[] = {
+	T_GrantRoleStmt,
+	T_AlterRoleStmt,
+	T_AlterRoleSetStmt,
+	T_DropRoleStmt,
+	T_ReassignOwnedStmt,
+	T_DropOwnedStmt,
+	T_AlterDatabaseStmt,
+	T_AlterDatabaseSetStmt,
+	T_DropdbStmt,
+};
+
+static bool
+is_among(NodeTag tag, const NodeTag *tags, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (tags[i] == tag)
+			return true;
+	return false;
+}
+
+static Scope
+rename_scope(RenameStmt *stmt)
+{
+	switch (stmt->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_FOREIGN_TABLE:
+		case OBJECT_COLUMN:
+			return stmt->relation != NULL ? SCOPE_RELATIONS : SCOPE_DATABASE;
+		case OBJECT_INDEX:
+		case OBJECT_SEQUENCE:
+		case OBJECT_TABCONSTRAINT:
+		case OBJECT_TRIGGER:
+			return SCOPE_NONE;
+		case OBJECT_ROLE:
+		case OBJECT_DATABASE:
+			return SCOPE_CLUSTER;
+		default:
+			return SCOPE_DATABASE;
+	}
+}
+
 static Scope
 statement_scope(Node *stmt)
 {
+	if (is_among(nodeTag(stmt), harmless, lengthof(harmless)))
+		return SCOPE_NONE;
+	if (is_among(nodeTag(stmt), shared_objects, lengthof(shared_objects)))
+		return SCOPE_CLUSTER;
 	switch (nodeTag(stmt))
 	{
-			/* no DDL, or nothing that a query's result depends on */
-		case T_TransactionStmt:
-		case T_PlannedStmt:
-		case T_DeclareCursorStmt:
-		case T_ClosePortalStmt:
-		case T_FetchStmt:
-		case T_DoStmt:
-		case T_CallStmt:
-		case T_CopyStmt:
-		case T_PrepareStmt:
-		case T_ExecuteStmt:
-		case T_DeallocateStmt:
-		case T_ExplainStmt:
-		case T_VariableSetStmt:
-		case T_VariableShowStmt:
-		case T_DiscardStmt:
-		case T_ListenStmt:
-		case T_UnlistenStmt:
-		case T_NotifyStmt:
-		case T_LoadStmt:
-		case T_LockStmt:
-		case T_ConstraintsSetStmt:
-		case T_CheckPointStmt:
-		case T_VacuumStmt:
-		case T_ClusterStmt:
-		case T_ReindexStmt:
-		case T_IndexStmt:
-		case T_CommentStmt:
-		case T_CreateStatsStmt:
-		case T_AlterStatsStmt:
-		case T_CreateTrigStmt:
-		case T_CreateEventTrigStmt:
-		case T_AlterEventTrigStmt:
-		case T_CreatePublicationStmt:
-		case T_AlterPublicationStmt:
-		case T_CreateSubscriptionStmt:
-		case T_AlterSubscriptionStmt:
-		case T_DropSubscriptionStmt:
-		case T_CreateTableSpaceStmt:
-		case T_DropTableSpaceStmt:
-		case T_AlterTableSpaceOptionsStmt:
-		case T_AlterSystemStmt:
-		case T_CreatedbStmt:
-		case T_CreateRoleStmt:
-			/* their objects are seen by object_access() */
-		case T_CreateStmt:
-		case T_CreateTableAsStmt:
-		case T_CreateSeqStmt:
-		case T_AlterSeqStmt:
-		case T_TruncateStmt:
-		case T_CreateSchemaStmt:
-			/* the script's statements come one by one */
-		case T_CreateExtensionStmt:
-			return SCOPE_NONE;
-
 		case T_AlterTableStmt:
 			/* ALTER TYPE ... ATTRIBUTE reaches tables of that type */
 			return ((AlterTableStmt *) stmt)->objtype == OBJECT_TYPE ?
@@ -237,43 +290,12 @@ statement_scope(Node *stmt)
 		case T_ViewStmt:
 			return SCOPE_RELATIONS;
 		case T_RenameStmt:
-			switch (((RenameStmt *) stmt)->renameType)
-			{
-				case OBJECT_TABLE:
-				case OBJECT_VIEW:
-				case OBJECT_MATVIEW:
-				case OBJECT_FOREIGN_TABLE:
-				case OBJECT_COLUMN:
-					return ((RenameStmt *) stmt)->relation != NULL ?
-						SCOPE_RELATIONS : SCOPE_DATABASE;
-				case OBJECT_INDEX:
-				case OBJECT_SEQUENCE:
-				case OBJECT_TABCONSTRAINT:
-				case OBJECT_TRIGGER:
-					return SCOPE_NONE;
-				case OBJECT_ROLE:
-				case OBJECT_DATABASE:
-					return SCOPE_CLUSTER;
-				default:
-					return SCOPE_DATABASE;
-			}
+			return rename_scope((RenameStmt *) stmt);
 		case T_AlterObjectSchemaStmt:
 			return ((AlterObjectSchemaStmt *) stmt)->relation != NULL ?
 				SCOPE_RELATIONS : SCOPE_DATABASE;
 		case T_DropStmt:
 			return drop_scope((DropStmt *) stmt);
-
-		case T_GrantRoleStmt:
-		case T_AlterRoleStmt:
-		case T_AlterRoleSetStmt:
-		case T_DropRoleStmt:
-		case T_ReassignOwnedStmt:
-		case T_DropOwnedStmt:
-		case T_AlterDatabaseStmt:
-		case T_AlterDatabaseSetStmt:
-		case T_DropdbStmt:
-			return SCOPE_CLUSTER;
-
 		default:
 			return SCOPE_DATABASE;
 	}
