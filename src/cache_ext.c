@@ -25,7 +25,9 @@
 #include "cext_inval.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
+#include "cext_read.h"
 #include "cext_redis_conf.h"
+#include "cext_scan.h"
 #include "cext_state.h"
 #include "cext_stats.h"
 #include "cext_store.h"
@@ -130,4 +132,6 @@ _PG_init(void)
 	cext_value_init();
 	cext_tracker_init();
 	cext_ddl_init();
+	cext_read_init();
+	cext_scan_init();
 }

@@ -17,6 +17,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
@@ -79,6 +84,17 @@ cext_lock_held(const LOCKTAG *tag, LOCKMODE mode)
 	return false;
 #endif
 }
+
+/* A hook of ExecutorRun. */
+#if PG_VERSION_NUM >= 180000
+#define CEXT_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define CEXT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count
+#else
+#define CEXT_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define CEXT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
+#endif
 
 static inline void
 cext_executor_run(QueryDesc *queryDesc)

@@ -442,11 +442,62 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 	return e;
 }
 
-/* The answer as computed here. */
-static pg_noinline Datum
-compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claimed,
-		uint64 hash, TupleDesc expected, Tuplestorestate *tuplestore, instr_time start)
+/*
+ * Begin a call: the entry that answers it, pinned, or NULL.  Nothing that can
+ * fail may come between this and remembering the pin.
+ */
+CextEntry *
+cext_lookup(CextCall *call, CextLookup *l)
 {
+	CextEntry  *e = NULL;
+
+	INSTR_TIME_SET_CURRENT(l->start);
+	l->reason = cext_session_bypass();
+	l->claimed = false;
+	l->hash = 0;
+	memset(&l->ident, 0, sizeof(CextIdent));
+	l->ident.key = call->args.key;
+	l->ident.keylen = call->args.keylen;
+
+	if (l->reason == CEXT_CACHEABLE && call->args.nargs > 0 &&
+		cext_args_have_record(&call->args))
+		l->reason = CEXT_BYPASS_RECORD;
+	if (l->reason == CEXT_CACHEABLE && cext_temptype_matters())
+		l->reason = CEXT_BYPASS_TEMPORARY;
+	if (l->reason == CEXT_CACHEABLE)
+	{
+		cext_prepared_recover();
+		cext_identify(&call->args, &l->ident);
+		if (cext_enable_reads)
+			e = find_or_claim(&l->ident, call->ttl, &l->reason, &l->claimed, &l->hash);
+		else
+			l->reason = CEXT_BYPASS_READS_OFF;
+	}
+	if (e != NULL && l->claimed)
+		cext_flight_end(CEXT_LANDED_STORED);
+	return e;
+}
+
+/* Note that the entry found answers the call. */
+void
+cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
+{
+	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
+	cext_last_status.created = e->created;
+	cext_last_status.expires = Min(e->expires,
+								   e->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
+	if (unlikely(cext_tracking()))
+		cext_tracker_entry(e);
+	cext_store_hit(e);
+	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, e->ns, e->fill_us, l->start);
+}
+
+/* Where nothing was found: the answer as computed here. */
+pg_noinline Datum
+cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
+					Tuplestorestate *tuplestore)
+{
+	const CextBypass why = l->reason;
 	CextBypass	reason;
 	CextBypass	fill_reason = why;
 	const bool	shared_claim = cext_claim_adopt();
@@ -464,7 +515,8 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 
 	PG_TRY();
 	{
-		result = cext_fill(call, ident, &fill_reason, claimed, &stored, &us, expected, tuplestore);
+		result = cext_fill(call, &l->ident, &fill_reason, l->claimed, &stored, &us,
+						   expected, tuplestore);
 		/* a reason found before is this session's, one found now the query's */
 		landing = stored ? CEXT_LANDED_STORED :
 			why == CEXT_CACHEABLE && fill_reason != CEXT_CACHEABLE ?
@@ -472,17 +524,17 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 	}
 	PG_FINALLY();
 	{
-		if (claimed)
+		if (l->claimed)
 			cext_flight_end(landing);
 		if (shared_claim)
 			cext_claim_release();
 	}
 	PG_END_TRY();
 
-	if (stored && !claimed)
-		cext_flight_worthwhile(hash);
+	if (stored && !l->claimed)
+		cext_flight_worthwhile(l->hash);
 	ns = cext_active() ?
-		cext_stats_namespace(MyDatabaseId, ident->key, ident->keylen) : 0;
+		cext_stats_namespace(MyDatabaseId, l->ident.key, l->ident.keylen) : 0;
 	reason = why == CEXT_CACHEABLE || fill_reason != CEXT_CACHEABLE ? fill_reason : why;
 	if (reason == CEXT_CACHEABLE)
 	{
@@ -490,38 +542,7 @@ compute(CextCall *call, const CextIdent *ident, const CextBypass why, bool claim
 		cext_stats_time(CEXT_HISTOGRAM_FILL, us);
 	}
 	cext_count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
-					reason, stored, ns, 0, start);
-	return result;
-}
-
-/* The answer from a pinned entry, which is unpinned here. */
-static pg_noinline Datum
-serve(CextCall *call, CextEntry *e, TupleDesc expected, Tuplestorestate *tuplestore,
-	  instr_time start)
-{
-	double		saved_us = e->fill_us;
-	uint16		ns = e->ns;
-	volatile Datum result = (Datum) 0;
-
-	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
-	cext_last_status.created = e->created;
-	cext_last_status.expires = Min(e->expires,
-								   e->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
-	PG_TRY();
-	{
-		if (unlikely(cext_tracking()))
-			cext_tracker_entry(e);
-		result = replay(e, expected, tuplestore);
-		cext_store_hit(e);
-	}
-	PG_CATCH();
-	{
-		cext_store_unpin(e);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	cext_store_unpin(e);
-	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, saved_us, start);
+					reason, stored, ns, 0, l->start);
 	return result;
 }
 
@@ -529,41 +550,23 @@ serve(CextCall *call, CextEntry *e, TupleDesc expected, Tuplestorestate *tuplest
 static Datum
 read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 {
-	CextBypass	reason;
-	CextIdent	ident;
-	CextEntry  *e = NULL;
-	instr_time	start;
-	bool		claimed = false;
-	uint64		hash = 0;
+	CextLookup	l;
+	CextEntry  *e = cext_lookup(call, &l);
+	volatile Datum result = (Datum) 0;
 
-	INSTR_TIME_SET_CURRENT(start);
-	reason = cext_session_bypass();
-	memset(&ident, 0, sizeof(ident));
-	ident.key = call->args.key;
-	ident.keylen = call->args.keylen;
-
-	if (reason == CEXT_CACHEABLE && call->args.nargs > 0 &&
-		cext_args_have_record(&call->args))
-		reason = CEXT_BYPASS_RECORD;
-	if (reason == CEXT_CACHEABLE && cext_temptype_matters())
-		reason = CEXT_BYPASS_TEMPORARY;
-	if (reason == CEXT_CACHEABLE)
+	if (e == NULL)
+		return cext_lookup_compute(call, &l, expected, tuplestore);
+	PG_TRY();
 	{
-		cext_prepared_recover();
-		cext_identify(&call->args, &ident);
-		if (cext_enable_reads)
-			e = find_or_claim(&ident, call->ttl, &reason, &claimed, &hash);
-		else
-			reason = CEXT_BYPASS_READS_OFF;
+		result = replay(e, expected, tuplestore);
+		cext_lookup_hit(call, &l, e);
 	}
-
-	if (likely(e != NULL))
+	PG_FINALLY();
 	{
-		if (claimed)
-			cext_flight_end(CEXT_LANDED_STORED);
-		return serve(call, e, expected, tuplestore, start);
+		cext_store_unpin(e);
 	}
-	return compute(call, &ident, reason, claimed, hash, expected, tuplestore, start);
+	PG_END_TRY();
+	return result;
 }
 
 /* cached_query(), cached_rows(): rows into the caller's tuplestore. */

@@ -47,6 +47,22 @@ typedef struct CextCall
 	Oid			schema;			/* of the extension */
 } CextCall;
 
+/* The call between its parts: found or not, what is to be known later. */
+typedef struct CextLookup
+{
+	CextIdent	ident;
+	CextBypass	reason;
+	bool		claimed;		/* this backend's to fill */
+	uint64		hash;			/* of the claim */
+	instr_time	start;
+} CextLookup;
+
+/* either the first and the second, or the first and the third */
+extern CextEntry *cext_lookup(CextCall *call, CextLookup *lookup);
+extern void cext_lookup_hit(CextCall *call, CextLookup *lookup, CextEntry *e);
+extern Datum cext_lookup_compute(CextCall *call, CextLookup *lookup,
+								 TupleDesc expected, Tuplestorestate *store);
+
 extern void cext_read_rows(CextCall *call, TupleDesc expected,
 						   Tuplestorestate *store);
 extern Datum cext_read_json(CextCall *call);

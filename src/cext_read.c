@@ -19,16 +19,61 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "cext_guc.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"
 #include "cext_query.h"
+#include "cext_read.h"
 
 PG_FUNCTION_INFO_V1(cached_query);
 PG_FUNCTION_INFO_V1(cached_rows);
 PG_FUNCTION_INFO_V1(cached_json);
+
+/* What functions are, by OID; forgotten when pg_proc changes. */
+static struct
+{
+	Oid			funcid;
+	CextReadKind kind;
+}			known_functions[64];
+
+/*
+ * Is this one of ours, to be called as it is?  Not if a setting or another
+ * owner comes with it, or a security module wants to see the call: then the
+ * function manager calls it by way of another.
+ */
+CextReadKind
+cext_read_kind(Oid funcid)
+{
+	int			i = funcid % lengthof(known_functions);
+	FmgrInfo	flinfo;
+	CextReadKind kind;
+
+	if (likely(known_functions[i].funcid == funcid))
+		return known_functions[i].kind;
+	fmgr_info(funcid, &flinfo);
+	kind = flinfo.fn_addr == cached_query ? CEXT_READ_QUERY :
+		flinfo.fn_addr == cached_rows ? CEXT_READ_ROWS :
+		flinfo.fn_addr == cached_json ? CEXT_READ_JSON : CEXT_READ_NONE;
+	known_functions[i].funcid = funcid;
+	known_functions[i].kind = kind;
+	return kind;
+}
+
+static void
+pg_proc_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	memset(known_functions, 0, sizeof(known_functions));
+}
+
+void
+cext_read_init(void)
+{
+	CacheRegisterSyscacheCallback(PROCOID, pg_proc_changed, (Datum) 0);
+}
 
 static void
 null_argument(const char *name)

@@ -69,6 +69,7 @@ static CextStoreShared *store;
 /* this backend's pins */
 static CextEntry *pins[MAX_PINS];
 static int	npins;
+static uint32 pin_epoch;		/* changes when all are dropped at once */
 static bool exit_registered;
 
 #define ENTRY(c) ((CextEntry *) CEXT_CHUNK_ADDRESS(c))
@@ -173,6 +174,7 @@ drop_all_pins(void)
 {
 	while (npins > 0)
 		drop_ref(pins[--npins]);
+	pin_epoch++;
 }
 
 static void
@@ -219,6 +221,21 @@ cext_store_unpin(CextEntry *e)
 			return;
 		}
 	}
+}
+
+
+/* May a pin be kept for longer?  Some are left for lookups. */
+bool
+cext_store_may_keep_pin(void)
+{
+	return npins <= MAX_PINS / 2;
+}
+
+/* Whoever keeps one gives it back only if this is still the same. */
+uint32
+cext_store_pin_epoch(void)
+{
+	return pin_epoch;
 }
 
 
