@@ -82,6 +82,7 @@ OBJS = \
 	src/cext_fill.o \
 	src/cext_query.o \
 	src/cext_read.o \
+	src/cext_send.o \
 	src/cext_scan.o \
 	src/cext_value.o \
 	src/cext_invalfuncs.o \

@@ -101,7 +101,7 @@ enqueue(CextEntry *e, int queue)
 	else
 		q->oldest = c;
 	q->newest = c;
-	q->chunks += e->nchunks;
+	q->chunks += CEXT_ENTRY_CHUNKS(e);
 }
 
 void
@@ -117,7 +117,7 @@ cext_evict_remove(CextEntry *e)
 		ENTRY(e->older)->newer = e->newer;
 	else
 		q->oldest = e->newer;
-	q->chunks -= e->nchunks;
+	q->chunks -= CEXT_ENTRY_CHUNKS(e);
 	e->queue = QUEUE_NONE;
 }
 
@@ -131,7 +131,7 @@ fingerprint(uint64 hash)
 static uint8
 credit(const CextEntry *e)
 {
-	int32		d = 16 * pg_leftmost_one_pos32(e->fill_us / e->nchunks + 1);
+	int32		d = 16 * pg_leftmost_one_pos32(e->fill_us / CEXT_ENTRY_CHUNKS(e) + 1);
 	int32		above = d - ev->density;
 
 	return above < 48 ? 0 : Min(above / 48, 3);
@@ -225,7 +225,7 @@ cext_evict_add(CextEntry *e, bool in_use)
 	uint32	   *ghost = &ev->ghosts[(uint32) e->hash & (ev->nghosts - 1)];
 	bool		again = *ghost == fingerprint(e->hash);
 
-	ev->density += (16 * pg_leftmost_one_pos32(e->fill_us / e->nchunks + 1) -
+	ev->density += (16 * pg_leftmost_one_pos32(e->fill_us / CEXT_ENTRY_CHUNKS(e) + 1) -
 					ev->density) / 16;
 	if (again)
 	{

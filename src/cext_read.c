@@ -28,6 +28,7 @@
 #include "cext_policy.h"
 #include "cext_query.h"
 #include "cext_read.h"
+#include "cext_send.h"
 
 PG_FUNCTION_INFO_V1(cached_query);
 PG_FUNCTION_INFO_V1(cached_rows);
@@ -280,8 +281,9 @@ cached_rows(PG_FUNCTION_ARGS)
 Datum
 cached_json(PG_FUNCTION_ARGS)
 {
+	CextSend   *send = cext_send_of_call(fcinfo->flinfo->fn_expr);
 	CextCall	call;
 
 	cext_take_call(fcinfo, 0, 'j', &call);
-	PG_RETURN_DATUM(cext_read_json(&call));
+	PG_RETURN_DATUM(send == NULL ? cext_read_json(&call) : cext_send_json(send, &call));
 }

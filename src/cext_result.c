@@ -179,6 +179,18 @@ cext_live_columns(TupleDesc desc)
 	return result;
 }
 
+/* Are these the very types? */
+bool
+cext_same_columns(TupleDesc desc, int natts, const CextColumn *columns)
+{
+	if (natts != desc->natts)
+		return false;
+	for (int i = 0; i < natts; i++)
+		if (columns[i].type != TupleDescAttr(desc, i)->atttypid)
+			return false;
+	return true;
+}
+
 /*
  * Error 42804 unless rows of these types can be returned as the caller's
  * columns, by the rule PostgreSQL has for functions returning record.

@@ -45,6 +45,7 @@ extern MinimalTuple cext_row_flatten(TupleTableSlot *slot, MemoryContext tmp);
 /* the caller's columns */
 extern TupleDesc cext_live_columns(TupleDesc desc);
 extern CextColumn *cext_desc_columns(TupleDesc desc);
+extern bool cext_same_columns(TupleDesc desc, int natts, const CextColumn *columns);
 extern void cext_check_columns(TupleDesc expected, int natts,
 							   const CextColumn *columns);
 extern void cext_row_put(Tuplestorestate *store, TupleTableSlot *slot,

@@ -57,6 +57,7 @@
 #include "cext_read.h"
 #include "cext_result.h"
 #include "cext_scan.h"
+#include "cext_send.h"
 
 typedef struct CextScanState
 {
@@ -81,6 +82,7 @@ typedef struct CextScanState
 	CextReader	reader;
 	uint32		left;			/* rows to come from it */
 	Tuplestorestate *store;
+	CextSend   *send;			/* rows go to the client, not to a node above */
 	MemoryContextCallback at_end;
 	enum
 	{
@@ -467,13 +469,18 @@ forget(CextScanState *s)
 static void
 rewind_entry(CextScanState *s)
 {
+	TupleDesc	desc = s->row->tts_tupleDescriptor;
 	uint32		natts;
+	const CextColumn *columns;
 
 	cext_store_read(&s->reader, s->entry);
 	memcpy(&natts, cext_reader_get(&s->reader, MAXALIGN(sizeof(natts))), sizeof(natts));
-	cext_check_columns(s->row->tts_tupleDescriptor, natts, (const CextColumn *)
-					   cext_reader_get(&s->reader, MAXALIGN(natts * sizeof(CextColumn))));
+	columns = (const CextColumn *)
+		cext_reader_get(&s->reader, MAXALIGN(natts * sizeof(CextColumn)));
+	cext_check_columns(desc, natts, columns);
 	s->left = s->entry->nrows;
+	if (s->send != NULL)
+		cext_send_rows(s->send, s->entry, s->row, cext_same_columns(desc, natts, columns));
 }
 
 /* Call the function: find the entry, or compute. */
@@ -509,8 +516,8 @@ call_function(CextScanState *s)
 	if (s->entry != NULL && s->in_place && !s->backward && estate == whole_run &&
 		cext_store_may_keep_pin())
 	{
-		rewind_entry(s);
 		cext_lookup_hit(&call, &lookup, e);
+		rewind_entry(s);
 	}
 	else
 	{
@@ -579,6 +586,8 @@ exec_scan(CustomScanState *node)
 	{
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);
+		if (s->send != NULL)
+			return next_row(s, forward) ? s->row : NULL;
 		ExecClearTuple(slot);
 		if (!next_row(s, forward))
 			return node->ss.ps.ps_ProjInfo == NULL ? slot :
@@ -654,18 +663,87 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 		ExplainPropertyText("Cache", s->last == HIT ? "hit" : "computed", es);
 }
 
-/* A query run to its end may keep entries pinned meanwhile. */
-static void
-executor_run(CEXT_EXECUTOR_RUN_PARAMETERS)
+/*
+ * Do all rows of the query come from one of our calls, as they are?  Then what
+ * is to become of them.
+ */
+static CextSend *
+open_send(QueryDesc *queryDesc)
 {
-	EState	   *outer = whole_run;
+	PlanState  *ps = queryDesc->planstate;
+	CextSend   *send;
 
-	/* after an error it is wrong, until the next run sets it */
-	whole_run = count == 0 && ScanDirectionIsForward(direction) ? queryDesc->estate : NULL;
+	if (IsA(ps, CustomScanState))
+	{
+		CextScanState *s = (CextScanState *) ps;
+
+		if (s->css.methods != &exec_methods || ps->ps_ProjInfo != NULL ||
+			ps->qual != NULL || !s->in_place || s->backward || s->called)
+			return NULL;
+		send = cext_send_open(queryDesc, NULL);
+		s->send = send;
+		return send;
+	}
+	if (IsA(ps, ResultState) && list_length(ps->plan->targetlist) == 1)
+	{
+		Expr	   *value = linitial_node(TargetEntry, ps->plan->targetlist)->expr;
+
+		if (IsA(value, FuncExpr) && outerPlanState(ps) == NULL && ps->qual == NULL &&
+			((ResultState *) ps)->resconstantqual == NULL &&
+			cext_read_kind(((FuncExpr *) value)->funcid) == CEXT_READ_JSON)
+			return cext_send_open(queryDesc, (Node *) value);
+	}
+	return NULL;
+}
+
+static pg_noinline void
+run(CEXT_EXECUTOR_RUN_PARAMETERS)
+{
 	if (prev_executor_run)
 		prev_executor_run(CEXT_EXECUTOR_RUN_ARGUMENTS);
 	else
 		standard_ExecutorRun(CEXT_EXECUTOR_RUN_ARGUMENTS);
+}
+
+static pg_noinline void
+run_sending(CextSend *const send, CEXT_EXECUTOR_RUN_PARAMETERS)
+{
+	PG_TRY();
+	{
+		run(CEXT_EXECUTOR_RUN_ARGUMENTS);
+		cext_send_done(send);
+	}
+	PG_CATCH();
+	{
+		cext_send_close(send);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	cext_send_close(send);
+	if (IsA(queryDesc->planstate, CustomScanState))
+		((CextScanState *) queryDesc->planstate)->send = NULL;
+}
+
+/*
+ * A query run to its end may keep entries pinned meanwhile, and its rows may be
+ * sent as they are.
+ */
+static void
+executor_run(CEXT_EXECUTOR_RUN_PARAMETERS)
+{
+	bool		whole = count == 0 && ScanDirectionIsForward(direction);
+	EState	   *outer = whole_run;
+	CextSend   *send = NULL;
+
+	/* after an error it is wrong, until the next run sets it */
+	whole_run = whole ? queryDesc->estate : NULL;
+	if (whole && (IsA(queryDesc->planstate, CustomScanState) ||
+				  IsA(queryDesc->planstate, ResultState)))
+		send = open_send(queryDesc);
+	if (likely(send == NULL))
+		run(CEXT_EXECUTOR_RUN_ARGUMENTS);
+	else
+		run_sending(send, CEXT_EXECUTOR_RUN_ARGUMENTS);
 	whole_run = outer;
 }
 

@@ -445,12 +445,13 @@ make_room(uint32 n, uint32 whole)
 }
 
 /*
- * Store bytes under an identity, in place of what is there, unless that has a
- * later stamp.  False if there is no room; what was there then stays.
+ * Link a new entry.  If "instead" is given, only in its place; else in place
+ * of what is there, unless that has a later stamp.  False if there is no room,
+ * or the place is taken; what was there then stays.
  */
-bool
-cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
-				  const char *payload, Size size)
+static bool
+insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size size,
+	   const char *ready, Size ready_size, CextEntry *instead)
 {
 	uint32		bucket = bucket_of(id->hash);
 	LWLock	   *lock = partition_of(bucket);
@@ -458,16 +459,18 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	uint32		c;
 	CextEntry  *e;
 	CextEntry  *old;
+	Size		total;
 
 	head = MAXALIGN(sizeof(CextEntry)) + info->ntags * sizeof(uint32) +
 		info->nrels * sizeof(Oid) + id->keylen + id->argslen;
 	head = MAXALIGN(head);
-	if (head + size > (Size) cext_chunk_count() * CEXT_CHUNK_SIZE / 4 ||
+	total = ready_size > 0 ? MAXALIGN(head + size) + ready_size : head + size;
+	if (total > (Size) cext_chunk_count() * CEXT_CHUNK_SIZE / 4 ||
 		info->ntags > PG_UINT16_MAX || info->nrels > PG_UINT16_MAX)
 		return false;
 
 	HOLD_INTERRUPTS();
-	c = make_room((head + size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE,
+	c = make_room((total + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE,
 				  (head + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE);
 	if (c == CEXT_NO_CHUNK)
 	{
@@ -479,7 +482,7 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	e = ENTRY(c);
 	memset(e, 0, sizeof(CextEntry));
 	pg_atomic_init_u32(&e->refs, 1);
-	pg_atomic_init_u32(&e->hits, 0);
+	pg_atomic_init_u32(&e->hits, instead != NULL ? pg_atomic_read_u32(&instead->hits) : 0);
 	pg_atomic_init_u64(&e->globs, info->globs);
 	e->hash = id->hash;
 	e->stamp = info->stamp;
@@ -490,7 +493,7 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	e->roleid = id->roleid;
 	e->payload_size = size;
 	e->payload_offset = head;
-	e->nchunks = (head + size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE;
+	e->ready_size = ready_size;
 	e->nrows = info->nrows;
 	e->fill_us = info->fill_us;
 	e->keylen = id->keylen;
@@ -507,10 +510,12 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	memcpy(CEXT_ENTRY_KEY(e), id->key, id->keylen);
 	memcpy(CEXT_ENTRY_ARGS(e), id->args, id->argslen);
 	cext_chunk_write(c, head, payload, size);
+	if (ready_size > 0)
+		cext_chunk_write(c, CEXT_ENTRY_READY(e), ready, ready_size);
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	old = find(id, bucket);
-	if (old != NULL && old->stamp > info->stamp)
+	if (instead != NULL ? old != instead : old != NULL && old->stamp > info->stamp)
 	{
 		/* somebody else's fill is the fresher one */
 		LWLockRelease(lock);
@@ -518,7 +523,7 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 		cext_chunk_release(c);
 		LWLockRelease(store->alloc_lock);
 		RESUME_INTERRUPTS();
-		return true;
+		return instead == NULL;
 	}
 	if (old != NULL)
 		unlink_entry(old, bucket);
@@ -540,6 +545,50 @@ cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 	}
 	RESUME_INTERRUPTS();
 	return true;
+}
+
+bool
+cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
+				  const char *payload, Size size)
+{
+	return insert(id, info, payload, size, NULL, 0, NULL);
+}
+
+/* Could so much be added to an entry, without evicting any? */
+bool
+cext_store_has_room(const CextEntry *e, Size ready_size)
+{
+	uint64		need = CEXT_ENTRY_CHUNKS(e) + ready_size / CEXT_CHUNK_SIZE + 1;
+
+	/* a look without the lock will do; leave something for fills */
+	return cext_chunk_count_free() >= need + cext_chunk_count() / 16;
+}
+
+/*
+ * Put a copy that also has this, ready to be sent, in the place of a pinned
+ * entry.  False if there is no room, or that is no longer the one in use.
+ */
+bool
+cext_store_add_ready(CextEntry *e, const char *ready, Size size)
+{
+	CextIdent	id;
+	CextEntryInfo info;
+	CextReader	reader;
+	char	   *payload;
+	bool		result;
+
+	if ((e->flags & CEXT_ENTRY_LOCAL) != 0 || !e->linked)
+		return false;
+	payload = MemoryContextAllocExtended(CurrentMemoryContext, e->payload_size + 1,
+										 MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (payload == NULL)
+		return false;
+	cext_store_read(&reader, e);
+	cext_reader_copy(&reader, payload, e->payload_size);
+	cext_store_describe(e, &id, &info);
+	result = insert(&id, &info, payload, e->payload_size, ready, size, e);
+	pfree(payload);
+	return result;
 }
 
 /* Remove an entry.  Was there one? */
@@ -571,6 +620,13 @@ cext_store_read(CextReader *reader, CextEntry *e)
 		cext_reader_start_flat(reader, (char *) e + e->payload_offset, e->payload_size);
 	else
 		cext_reader_start(reader, CHUNK_OF(e), e->payload_offset, e->payload_size);
+}
+
+/* Read what is ready to be sent. */
+void
+cext_store_read_ready(CextReader *reader, CextEntry *e)
+{
+	cext_reader_start(reader, CHUNK_OF(e), CEXT_ENTRY_READY(e), e->ready_size);
 }
 
 

@@ -63,7 +63,7 @@ typedef struct CextEntry
 	Oid			roleid;
 	uint32		payload_size;
 	uint32		payload_offset; /* from the start of the entry */
-	uint32		nchunks;
+	uint32		ready_size;		/* rows as sent to a client, after the payload */
 	uint32		nrows;
 	uint32		fill_us;		/* what the query cost */
 	uint32		newer;			/* in its queue; alloc lock */
@@ -80,13 +80,18 @@ typedef struct CextEntry
 	uint8		visited;		/* set by a hit, without a lock */
 	bool		linked;			/* partition lock */
 	uint8		seed[CEXT_SEED_SIZE];
-	/* then: tags, relations, key, arguments; then, aligned, the payload */
+	/* then: tags, relations, key, arguments; then, aligned, the payload; the */
+	/* same of what is ready to be sent */
 } CextEntry;
 
 #define CEXT_ENTRY_TAGS(e)	((uint32 *) ((char *) (e) + MAXALIGN(sizeof(CextEntry))))
 #define CEXT_ENTRY_RELS(e)	((Oid *) (CEXT_ENTRY_TAGS(e) + (e)->ntags))
 #define CEXT_ENTRY_KEY(e)	((char *) (CEXT_ENTRY_RELS(e) + (e)->nrels))
 #define CEXT_ENTRY_ARGS(e)	(CEXT_ENTRY_KEY(e) + (e)->keylen)
+
+#define CEXT_ENTRY_READY(e) MAXALIGN((Size) (e)->payload_offset + (e)->payload_size)
+#define CEXT_ENTRY_CHUNKS(e) \
+	((uint32) ((CEXT_ENTRY_READY(e) + (e)->ready_size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE))
 
 /* What to store with the bytes. */
 typedef struct CextEntryInfo
@@ -136,9 +141,12 @@ extern bool cext_store_may_keep_pin(void);
 extern uint32 cext_store_pin_epoch(void);
 extern bool cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 							  const char *payload, Size size);
+extern bool cext_store_has_room(const CextEntry *entry, Size ready_size);
+extern bool cext_store_add_ready(CextEntry *entry, const char *ready, Size size);
 extern bool cext_store_remove(const CextIdent *id);
 
 extern void cext_store_read(CextReader *reader, CextEntry *entry);
+extern void cext_store_read_ready(CextReader *reader, CextEntry *entry);
 
 extern void cext_store_scan_begin(CextScan *scan);
 extern CextEntry *cext_store_scan_next(CextScan *scan);

@@ -1,0 +1,146 @@
+# What goes to the client is, message by message, what PostgreSQL would send
+# without a cache: in both protocols, all formats, and in parts.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextTest;
+use IO::Socket::UNIX;
+use Test::More;
+
+my $node = new_node('main');
+
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION cache_ext;
+	CREATE TABLE t (id integer, name text, at timestamptz, n numeric, raw bytea);
+	INSERT INTO t SELECT i, CASE WHEN i <> 3 THEN repeat('ä' || i, i * 60) END,
+		timestamptz '2026-01-01 00:00+00' + i * interval '1 day', i / 8.0, '\x00ff' FROM generate_series(1, 5) i;
+});
+
+# A session that speaks the protocol itself.
+my $socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port)
+  or die "could not connect: $!";
+
+sub put
+{
+	my ($type, $data) = @_;
+
+	print $socket $type . pack('N', length($data) + 4) . $data;
+	return;
+}
+
+# All messages up to ReadyForQuery: type and contents.
+sub answer
+{
+	my @messages;
+
+	$socket->flush;
+	for (;;)
+	{
+		my ($head, $data) = ('', '');
+
+		read($socket, $head, 5) == 5 or die 'the server has gone';
+		my ($type, $len) = unpack('aN', $head);
+		read($socket, $data, $len - 4) == $len - 4 or die 'the server has gone' if $len > 4;
+		$data =~ s/^.*\0M([^\0]*)\0.*$/$1/s if $type eq 'E';
+		# a parameter's report, a notice
+		push @messages, "$type:$data" unless $type =~ /^[SNK]$/;
+		return @messages if $type eq 'Z';
+	}
+}
+
+sub simple
+{
+	put('Q', "$_[0]\0");
+	return answer();
+}
+
+# Parse, bind with these formats, and execute in parts of so many rows.
+sub extended
+{
+	my ($sql, $formats, @parts) = @_;
+
+	put('P', "\0$sql\0" . pack('n', 0));
+	put('B', "\0\0" . pack('nnn*', 0, 0, scalar(@$formats), @$formats));
+	put('D', "P\0");
+	put('E', "\0" . pack('N', $_)) foreach (@parts ? @parts : (0));
+	put('S', '');
+	return answer();
+}
+
+my $startup = pack('N', 196608) . "user\0" . ($ENV{PGUSER} // getpwuid($<)) . "\0database\0postgres\0\0";
+print $socket pack('N', length($startup) + 4) . $startup;
+answer();
+
+my $rows = q{SELECT * FROM cached_rows(NULL::t, 'rows', 'SELECT * FROM t ORDER BY id', 600)};
+my $query = q{SELECT * FROM cached_query('query', 'SELECT id, name, at, n FROM t ORDER BY id', 600)
+	AS q(id integer, name text, at timestamptz, n numeric)};
+my $json = q{SELECT cached_json('json', 'SELECT * FROM t ORDER BY id', 600)};
+my $none = q{SELECT * FROM cached_rows(NULL::t, 'none', 'SELECT * FROM t WHERE false', 600)};
+
+my %ways = (
+	'simple' => sub { simple($_[0]) },
+	'simple, two statements' => sub { simple("$_[0]; $_[0]") },
+	'text' => sub { extended($_[0], []) },
+	'text by name' => sub { extended($_[0], [0]) },
+	'binary' => sub { extended($_[0], [1]) },
+	'two rows, then the rest' => sub { extended($_[0], [], 2, 0) },
+	'row by row' => sub { extended($_[0], [], 1, 1, 1, 1, 1, 1, 0) },
+	'binary, two rows, then the rest' => sub { extended($_[0], [1], 2, 0) },
+	'prepared in SQL' => sub { simple("PREPARE p AS $_[0]"), extended('EXECUTE p', []), simple('DEALLOCATE p') },
+	'cursor' => sub { simple("BEGIN; DECLARE c CURSOR FOR $_[0]; FETCH 2 FROM c; FETCH ALL FROM c; COMMIT") },
+	'binary cursor' => sub { simple("BEGIN; DECLARE c BINARY CURSOR FOR $_[0]; FETCH ALL FROM c; COMMIT") },
+	'copy' => sub { simple("COPY ($_[0]) TO STDOUT") },
+	'error in the same transaction' => sub { simple("BEGIN; $_[0]; SELECT 1 / 0"), simple('ROLLBACK') },
+	'some text, some binary' => sub { extended($_[0], [ 0, 1, 0, 1, 0 ]) });
+
+my %statements = (
+	'cached_query' => $query,
+	'cached_rows' => $rows,
+	'cached_json' => $json,
+	'no rows' => $none,
+	'some columns' => "SELECT id, n FROM ($query) s WHERE id > 1",
+	'a function of it' => "SELECT jsonb_array_length(($json))");
+
+foreach my $encoding ('UTF8', 'LATIN1')
+{
+	simple("SET client_encoding = '$encoding'");
+	foreach my $name (sort keys %statements)
+	{
+		foreach my $way (sort keys %ways)
+		{
+			my ($sql, $same) = ($statements{$name}, 0);
+
+			simple('SET cache_ext.enabled = off');
+			my $expected = join("\n", $ways{$way}->($sql));
+			simple('SET cache_ext.enabled = on');
+			foreach my $pass (1 .. 4)
+			{
+				$same++ if join("\n", $ways{$way}->($sql)) eq $expected;
+			}
+			is($same, 4, "$name, $way, $encoding");
+		}
+	}
+}
+
+# and the messages were indeed kept and sent
+simple("SET client_encoding = 'UTF8'");
+foreach my $sql ($query, $rows, $json)
+{
+	my $before;
+
+	simple('SELECT cache_clear()');
+	simple($sql) foreach (1, 2);
+	$before = memory_used($node);
+	simple($sql);
+	cmp_ok(memory_used($node), '>', $before, 'kept when sent the second time');
+	$before = memory_used($node);
+	simple($sql);
+	is(memory_used($node), $before, 'once');
+}
+
+$node->stop;
+done_testing();
