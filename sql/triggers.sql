@@ -430,3 +430,77 @@ UPDATE wide SET pad = repeat('y', 200);
 RESET work_mem;
 SELECT entries('wide:%');
 DROP TABLE wide;
+
+--
+-- What is known of a trigger's templates follows the table
+--
+
+CREATE TABLE changing (id integer, name text, "when" date);
+INSERT INTO changing VALUES (1, 'one', '2026-01-02'), (2, 'two', '2026-01-03');
+CREATE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON changing FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate_trigger('changing:{id}');
+CREATE PROCEDURE change(statement text) LANGUAGE plpgsql AS $$
+DECLARE
+	gone text;
+BEGIN
+	PERFORM cache_set(k, '1', 60) FROM unnest(ARRAY['changing:1', 'changing:2', 'changing:one', 'changing:two',
+		'changing:2026-01-02', 'changing:2026-01-03', 'changing:x:1']) k;
+	COMMIT;
+	EXECUTE statement;
+	COMMIT;
+	SELECT string_agg(k, ', ') INTO gone FROM unnest(ARRAY['changing:1', 'changing:2', 'changing:one', 'changing:two',
+		'changing:2026-01-02', 'changing:2026-01-03', 'changing:x:1']) k WHERE cache_get(k) IS NULL;
+	RAISE NOTICE '%', gone;
+END
+$$;
+CALL change('UPDATE changing SET name = name WHERE id = 1');
+CALL change('UPDATE changing SET name = name WHERE id = 1');
+-- the name means another column
+ALTER TABLE changing RENAME id TO old;
+ALTER TABLE changing RENAME name TO id;
+CALL change('UPDATE changing SET old = old WHERE old = 1');
+-- of another type
+ALTER TABLE changing RENAME id TO name;
+ALTER TABLE changing RENAME "when" TO id;
+CALL change('UPDATE changing SET old = old WHERE old = 1');
+SET DateStyle = 'German';
+CALL change('UPDATE changing SET old = old WHERE old = 1');
+RESET DateStyle;
+ALTER TABLE changing ALTER id TYPE text USING 'x:1';
+CALL change('UPDATE changing SET old = old WHERE old = 1');
+-- or no longer one
+ALTER TABLE changing DROP id;
+CALL change('UPDATE changing SET old = old WHERE old = 1');
+ALTER TABLE changing RENAME old TO id;
+CALL change('UPDATE changing SET id = id WHERE id = 1');
+-- another template under the same trigger; one that is not to be
+CREATE OR REPLACE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON changing FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate_trigger('changing:{name}');
+CALL change('UPDATE changing SET id = id WHERE id = 1');
+BEGIN;
+CREATE OR REPLACE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON changing FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate_trigger('changing:x:{id}');
+UPDATE changing SET id = id WHERE id = 1;
+ROLLBACK;
+CALL change('UPDATE changing SET id = id WHERE id = 1');
+-- a trigger that updates the same table
+CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.id = 1 AND pg_trigger_depth() = 1 THEN
+		EXECUTE 'ANALYZE changing';
+		UPDATE changing SET id = id WHERE id = 2;
+	END IF;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER a AFTER UPDATE ON changing FOR EACH ROW EXECUTE FUNCTION again();
+CALL change('UPDATE changing SET id = id WHERE id = 1');
+DROP TRIGGER a ON changing;
+-- several rows at once, more than are kept without memory
+SELECT cache_attach('changing', 'changing:{id}', 'changing:{name}');
+INSERT INTO changing SELECT i, 'row ' || i FROM generate_series(3, 100) i;
+CALL change('UPDATE changing SET id = id WHERE id <> 1');
+CALL change('DELETE FROM changing WHERE id > 1');
+DROP PROCEDURE change(text);
+DROP FUNCTION again() CASCADE;
+DROP TABLE changing;

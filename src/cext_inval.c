@@ -22,7 +22,7 @@
  * callback may throw once the rows are visible; a plain rollback touches no
  * shared memory.  PREPARE TRANSACTION hands the tags to the prepared table.
  *
- * Memory: TopTransactionContext, which outlives AFTER_LOCKS.
+ * Memory: TopTransactionContext, which outlives AFTER_LOCKS; a few tags need none.
  *
  *-------------------------------------------------------------------------
  */
@@ -73,13 +73,20 @@ typedef struct TagEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* So many are kept without allocating, and searched one by one. */
+#define FEW_TAGS	16
+
+static CextTag few_tags[FEW_TAGS];
+static int	few_levels[FEW_TAGS];
+static bool few_alone[FEW_TAGS];
+
 /* All valid in the current transaction only. */
-static tagset_hash *tag_set;
-static CextTag *tag_list;		/* in order of addition */
-static int *tag_levels;			/* ascending */
-static bool *tag_alone;			/* see cext_inval_settled() */
+static tagset_hash *tag_set;	/* NULL: not more than a few */
+static CextTag *tag_list = few_tags;	/* in order of addition */
+static int *tag_levels = few_levels;	/* ascending */
+static bool *tag_alone = few_alone; /* see cext_inval_settled() */
 static int	ntags;
-static int	tags_size;
+static int	tags_size = FEW_TAGS;
 static PendingPattern *patterns;
 static int	npatterns;
 static bool pre_committed;		/* our PRE_COMMIT callback has run */
@@ -97,6 +104,58 @@ static const CextInvalObserver *observer;
  * ----------------------------------------------------------------
  */
 
+/* A tag's place in the list, or -1. */
+static int
+find_tag(CextTag tag)
+{
+	TagEntry   *entry;
+
+	if (likely(tag_set == NULL))
+	{
+		for (int i = 0; i < ntags; i++)
+			if (tag_list[i] == tag)
+				return i;
+		return -1;
+	}
+	entry = tagset_lookup(tag_set, tag);
+	return entry != NULL ? entry->index : -1;
+}
+
+/* Make room for more.  An error leaves all as it was. */
+static void
+grow_tags(void)
+{
+	int			size = tags_size * 2;
+	CextTag    *list = MemoryContextAlloc(TopTransactionContext, size * sizeof(CextTag));
+	int		   *levels = MemoryContextAlloc(TopTransactionContext, size * sizeof(int));
+	bool	   *alone = MemoryContextAlloc(TopTransactionContext, size * sizeof(bool));
+	tagset_hash *set = tag_set;
+
+	if (set == NULL)
+	{
+		set = tagset_create(TopTransactionContext, size, NULL);
+		for (int i = 0; i < ntags; i++)
+		{
+			bool		found;
+
+			tagset_insert(set, tag_list[i], &found)->index = i;
+		}
+	}
+	memcpy(list, tag_list, ntags * sizeof(CextTag));
+	memcpy(levels, tag_levels, ntags * sizeof(int));
+	if (tag_list != few_tags)
+	{
+		pfree(tag_list);
+		pfree(tag_levels);
+		pfree(tag_alone);
+	}
+	tag_set = set;
+	tag_list = list;
+	tag_levels = levels;
+	tag_alone = alone;
+	tags_size = size;
+}
+
 /* Invalidate a tag if and when this transaction commits. */
 void
 cext_inval_add(CextTag tag)
@@ -110,9 +169,6 @@ cext_inval_add(CextTag tag)
 void
 cext_inval_add_value(CextTag tag)
 {
-	TagEntry   *entry;
-	bool		found;
-
 	if (!cext_active())
 		return;
 
@@ -122,39 +178,30 @@ cext_inval_add_value(CextTag tag)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot invalidate or set cache entries in a parallel worker")));
 
-	if (tag_set == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-		tags_size = 32;
-		tag_list = palloc(tags_size * sizeof(CextTag));
-		tag_levels = palloc(tags_size * sizeof(int));
-		tag_alone = palloc(tags_size * sizeof(bool));
-		tag_set = tagset_create(TopTransactionContext, 32, NULL);
-		MemoryContextSwitchTo(old);
-	}
-
 	if (ntags >= MAX_PENDING_TAGS)
 	{
 		CextTag		all = cext_tag_database(MyDatabaseId);
 
-		if (tagset_lookup(tag_set, all) != NULL)
+		if (find_tag(all) >= 0)
 			return;
 		tag = all;
 	}
 
+	if (tag_set == NULL && find_tag(tag) >= 0)
+		return;
+
 	/* grow before the set knows the tag: an error leaves both consistent */
 	if (ntags == tags_size)
+		grow_tags();
+	if (tag_set != NULL)
 	{
-		tag_list = repalloc(tag_list, 2 * tags_size * sizeof(CextTag));
-		tag_levels = repalloc(tag_levels, 2 * tags_size * sizeof(int));
-		tag_alone = repalloc(tag_alone, 2 * tags_size * sizeof(bool));
-		tags_size *= 2;
+		bool		found;
+		TagEntry   *entry = tagset_insert(tag_set, tag, &found);
+
+		if (found)
+			return;
+		entry->index = ntags;
 	}
-	entry = tagset_insert(tag_set, tag, &found);
-	if (found)
-		return;
-	entry->index = ntags;
 	tag_list[ntags] = tag;
 	tag_levels[ntags] = GetCurrentTransactionNestLevel();
 	ntags++;
@@ -313,7 +360,7 @@ cext_inval_pending_tags(const CextTag *tags, int n)
 	if (ntags == 0)
 		return false;
 	for (int i = 0; i < n; i++)
-		if (tagset_lookup(tag_set, tags[i]) != NULL)
+		if (find_tag(tags[i]) >= 0)
 			return true;
 	return false;
 }
@@ -349,10 +396,11 @@ forget(void)
 {
 	/* the memory goes with TopTransactionContext */
 	tag_set = NULL;
-	tag_list = NULL;
-	tag_levels = NULL;
-	tag_alone = NULL;
-	ntags = tags_size = 0;
+	tag_list = few_tags;
+	tag_levels = few_levels;
+	tag_alone = few_alone;
+	ntags = 0;
+	tags_size = FEW_TAGS;
 	patterns = NULL;
 	npatterns = 0;
 	pre_committed = published = handed_over = false;
@@ -449,9 +497,9 @@ cext_inval_settled(const char *key, int keylen, const CextTag *tags, int n,
 {
 	for (int i = 0; i < n; i++)
 	{
-		TagEntry   *own = tagset_lookup(tag_set, tags[i]);
+		int			own = find_tag(tags[i]);
 
-		if (own != NULL ? !tag_alone[own->index] :
+		if (own >= 0 ? !tag_alone[own] :
 			!cext_version_idle(tags[i], commit_clock))
 			return false;
 	}
@@ -537,7 +585,11 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		while (ntags > 0 && tag_levels[ntags - 1] >= level)
-			tagset_delete(tag_set, tag_list[--ntags]);
+		{
+			ntags--;
+			if (tag_set != NULL)
+				tagset_delete(tag_set, tag_list[ntags]);
+		}
 		while (npatterns > 0 && patterns[npatterns - 1].level >= level)
 			npatterns--;
 	}

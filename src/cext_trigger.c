@@ -4,8 +4,9 @@
  *		cache_invalidate_trigger(): rows that change invalidate keys.
  *
  * The trigger's arguments are templates: keys or patterns with {column} in
- * them; \{ is a brace.  They are compiled once per trigger and statement, in
- * fn_extra.  For a row, a template without wildcards becomes a key, and
+ * them; \{ is a brace.  They are compiled once in a session, until something
+ * about the table changes.  Those that need a privilege, or call output functions
+ * that somebody could replace, are compiled for each statement.  For a row, a template without wildcards becomes a key, and
  * a tag, without a pattern in between; with wildcards the values are escaped,
  * so that no value can widen a pattern.  NULL invalidates nothing.
  *
@@ -32,6 +33,8 @@
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -57,6 +60,7 @@ typedef struct Segment
 typedef struct Template
 {
 	CextPatternKind kind;		/* KEY or GLOB: prefixes look like globs here */
+	bool		lasting;		/* means the same until the table changes */
 	int			nsegments;
 	Segment    *segments;
 } Template;
@@ -64,10 +68,22 @@ typedef struct Template
 typedef struct Compiled
 {
 	Oid			trigger;
-	bool		table_done;		/* without templates: once is enough */
 	int			ntemplates;
 	Template   *templates;
 } Compiled;
+
+/* Compiled for the session. */
+typedef struct Kept
+{
+	Oid			trigger;		/* key */
+	Oid			relid;
+	bool		valid;
+	MemoryContext context;
+	Compiled   *compiled;
+} Kept;
+
+static HTAB *kept;
+static bool some_invalid;
 
 
 /* ----------------------------------------------------------------
@@ -101,9 +117,9 @@ compile_template(const char *source, Relation rel, Oid owner, Oid schema, Templa
 	t->segments = palloc0((strlen(source) + 1) * sizeof(Segment));
 	if (*source == '\0')
 		invalid_template(source, _("It is empty."));
-	if ((*source == '{' ||
-		 !cext_pattern_has_literal_start(source, strlen(source))) &&
-		!cext_may_clear(schema, owner))
+	t->lasting = *source != '{' &&
+		cext_pattern_has_literal_start(source, strlen(source));
+	if (!t->lasting && !cext_may_clear(schema, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for cache key template \"%s\"", source),
@@ -139,6 +155,7 @@ compile_template(const char *source, Relation rel, Oid owner, Oid schema, Templa
 			const char *start = p;
 			const char *end = strchr(p, '}');
 			char	   *name;
+			Oid			type;
 			Oid			output;
 			bool		varlena;
 
@@ -157,8 +174,10 @@ compile_template(const char *source, Relation rel, Oid owner, Oid schema, Templa
 						(errcode(ERRCODE_UNDEFINED_COLUMN),
 						 errmsg("column \"%s\" of cache key template \"%s\" does not exist in table \"%s\"",
 								name, source, RelationGetRelationName(rel))));
-			getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), s->attnum - 1)->atttypid,
-							  &output, &varlena);
+			type = TupleDescAttr(RelationGetDescr(rel), s->attnum - 1)->atttypid;
+			if (type >= FirstNormalObjectId && get_typtype(type) != TYPTYPE_ENUM)
+				t->lasting = false;
+			getTypeOutputInfo(type, &output, &varlena);
 			fmgr_info(output, &s->output);
 			continue;
 		}
@@ -191,28 +210,113 @@ cext_template_check(const char *source, Relation rel, Oid schema)
 	compile_template(source, rel, rel->rd_rel->relowner, schema, &t);
 }
 
-/* The trigger's templates, compiled in the memory of its FmgrInfo. */
-static Compiled *
-get_compiled(FunctionCallInfo fcinfo, TriggerData *trigdata)
+/* Something about a table, or all of them, has changed. */
+static void
+relation_changed(Datum arg, Oid relid)
 {
-	Compiled   *c = fcinfo->flinfo->fn_extra;
-	Trigger    *trigger = trigdata->tg_trigger;
-	MemoryContext old;
+	HASH_SEQ_STATUS seq;
+	Kept	   *k;
 
-	if (likely(c != NULL && c->trigger == trigger->tgoid))
-		return c;
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	fcinfo->flinfo->fn_extra = NULL;
-	c = palloc0(sizeof(Compiled));
+	if (kept == NULL)
+		return;
+	hash_seq_init(&seq, kept);
+	while ((k = hash_seq_search(&seq)) != NULL)
+	{
+		if (OidIsValid(relid) && k->relid != relid)
+			continue;
+		/* it may be in use */
+		k->valid = false;
+		some_invalid = true;
+	}
+}
+
+static void
+forget_invalid(void)
+{
+	HASH_SEQ_STATUS seq;
+	Kept	   *k;
+
+	some_invalid = false;
+	hash_seq_init(&seq, kept);
+	while ((k = hash_seq_search(&seq)) != NULL)
+	{
+		if (k->valid)
+			continue;
+		MemoryContextDelete(k->context);
+		hash_search(kept, &k->trigger, HASH_REMOVE, NULL);
+	}
+}
+
+/* A trigger's templates, compiled in the current memory context. */
+static Compiled *
+compile(TriggerData *trigdata, Oid schema, bool *lasting)
+{
+	Trigger    *trigger = trigdata->tg_trigger;
+	Compiled   *c = palloc0(sizeof(Compiled));
+
+	*lasting = true;
 	c->trigger = trigger->tgoid;
 	c->ntemplates = trigger->tgnargs;
 	c->templates = palloc0((trigger->tgnargs + 1) * sizeof(Template));
 	for (int i = 0; i < trigger->tgnargs; i++)
+	{
 		compile_template(trigger->tgargs[i], trigdata->tg_relation,
-						 trigdata->tg_relation->rd_rel->relowner,
-						 get_func_namespace(fcinfo->flinfo->fn_oid), &c->templates[i]);
-	fcinfo->flinfo->fn_extra = c;
+						 trigdata->tg_relation->rd_rel->relowner, schema,
+						 &c->templates[i]);
+		*lasting &= c->templates[i].lasting;
+	}
+	return c;
+}
+
+/*
+ * The trigger's templates, compiled for the session or else in the memory of
+ * its FmgrInfo.  The lock that the statement holds on the table keeps them valid
+ * until the trigger is done: they call nothing that could fire another.
+ */
+static Compiled *
+get_compiled(FunctionCallInfo fcinfo, TriggerData *trigdata)
+{
+	Compiled   *c = fcinfo->flinfo->fn_extra;
+	Oid			trigger = trigdata->tg_trigger->tgoid;
+	MemoryContext context;
+	MemoryContext old;
+	bool		lasting;
+	bool		found;
+	Kept	   *k;
+
+	if (unlikely(c != NULL && c->trigger == trigger))
+		return c;
+	if (unlikely(kept == NULL))
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(Kept);
+		kept = hash_create("cache_ext triggers", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	}
+	if (unlikely(some_invalid))
+		forget_invalid();
+	k = hash_search(kept, &trigger, HASH_FIND, NULL);
+	if (likely(k != NULL))
+		return k->compiled;
+
+	context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "cache_ext templates",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	c = compile(trigdata, get_func_namespace(fcinfo->flinfo->fn_oid), &lasting);
 	MemoryContextSwitchTo(old);
+	if (!lasting)
+	{
+		fcinfo->flinfo->fn_extra = c;
+		return c;
+	}
+	k = hash_search(kept, &trigger, HASH_ENTER, &found);
+	k->relid = RelationGetRelid(trigdata->tg_relation);
+	k->valid = true;
+	k->context = context;
+	k->compiled = c;
+	MemoryContextSetParent(context, TopMemoryContext);
 	return c;
 }
 
@@ -266,26 +370,41 @@ apply_row(Compiled *c, TupleTableSlot *slot, StringInfo buf)
 		apply_template(&c->templates[i], slot, buf);
 }
 
+/* For each row of a transition table, read into the slot. */
 static void
-apply_table(Compiled *c, Relation rel, Tuplestorestate *rows, StringInfo buf,
-			MemoryContext row_context)
+apply_table(Compiled *c, Tuplestorestate *rows, TupleTableSlot *slot, StringInfo buf)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
-													&TTSOpsMinimalTuple);
+	MemoryContext row_context = NULL;
+	bool		first = true;
 
+	if (rows == NULL)
+		return;
 	tuplestore_rescan(rows);
 
 	/* a row read back from disk belongs to the slot, so not to row_context */
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
-		MemoryContext old = MemoryContextSwitchTo(row_context);
+		MemoryContext old;
 
+		if (first)
+		{
+			/* what one row takes goes with the call of the trigger */
+			first = false;
+			apply_row(c, slot, buf);
+			continue;
+		}
+		if (row_context == NULL)
+			row_context = AllocSetContextCreate(CurrentMemoryContext,
+												"cache_ext transition rows",
+												ALLOCSET_SMALL_SIZES);
+		old = MemoryContextSwitchTo(row_context);
 		apply_row(c, slot, buf);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
 		CHECK_FOR_INTERRUPTS();
 	}
-	ExecDropSingleTupleTableSlot(slot);
+	if (row_context != NULL)
+		MemoryContextDelete(row_context);
 }
 
 
@@ -312,15 +431,12 @@ fire(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	else if (!TRIGGER_FIRED_BY_TRUNCATE(event) &&
 			 (trigdata->tg_oldtable != NULL || trigdata->tg_newtable != NULL))
 	{
-		MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
-														  "cache_ext transition rows",
-														  ALLOCSET_SMALL_SIZES);
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
+														&TTSOpsMinimalTuple);
 
-		if (trigdata->tg_oldtable != NULL)
-			apply_table(c, rel, trigdata->tg_oldtable, &buf, row_context);
-		if (trigdata->tg_newtable != NULL)
-			apply_table(c, rel, trigdata->tg_newtable, &buf, row_context);
-		MemoryContextDelete(row_context);
+		apply_table(c, trigdata->tg_oldtable, slot, &buf);
+		apply_table(c, trigdata->tg_newtable, slot, &buf);
+		ExecDropSingleTupleTableSlot(slot);
 	}
 	else
 	{
@@ -401,14 +517,17 @@ cache_invalidate_trigger(PG_FUNCTION_ARGS)
 
 	if (trigdata->tg_trigger->tgnargs == 0)
 	{
-		Compiled   *c = get_compiled(fcinfo, trigdata);
+		Oid		   *done = fcinfo->flinfo->fn_extra;
 
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 			cext_inval_relation_tree(RelationGetRelid(trigdata->tg_relation));
-		else if (!c->table_done)
+		else if (done == NULL || *done != trigdata->tg_trigger->tgoid)
 		{
+			/* once for a statement is enough */
 			cext_inval_relation(RelationGetRelid(trigdata->tg_relation));
-			c->table_done = true;
+			done = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(Oid));
+			*done = trigdata->tg_trigger->tgoid;
+			fcinfo->flinfo->fn_extra = done;
 		}
 		return PointerGetDatum(NULL);
 	}
