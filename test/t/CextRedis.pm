@@ -162,13 +162,13 @@ sub read_tier
 	return $node->safe_psql('postgres', tier($id, $key));
 }
 
-# Wait until Redis answers this server again: a row read twice comes from it.
+# Wait until Redis answers a server with storage = redis again.
 sub wait_tier
 {
 	my ($node, $tier) = @_;
 
 	return $node->poll_query_until('postgres',
-		q{SET cache_ext.storage = 'redis'; SELECT cached_json('probe', 'SELECT 1', 600) IS NULL, (cache_last_status()).tier},
+		q{SELECT cached_json('probe', 'SELECT 1', 600) IS NULL, (cache_last_status()).tier},
 		'f|' . ($tier // 'redis'));
 }
 

@@ -1,0 +1,418 @@
+# Whatever becomes of Redis, or whoever answers in its place: queries are
+# answered, and rightly; and when it is well again it is used again, without a
+# restart.  No secret is shown.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextProxy;
+use CextRedis;
+use CextTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+plan skip_all => redis_missing() if defined redis_missing();
+
+my $redis = CextRedis->new('main', port => 1, args => [ '--enable-debug-command', 'yes' ]);
+my $proxy = CextProxy->new($redis);
+my $node = new_node('main', conf => sprintf q{
+cache_ext.redis_url = '%s'
+cache_ext.storage = 'redis'
+cache_ext.redis_backoff_max = 100
+statement_timeout = '60s'
+}, $redis->url);
+
+setup($node);
+
+# Values large enough for half of one to be something, and different each time.
+$node->safe_psql('postgres', q{
+	ALTER TABLE item ADD COLUMN filler text;
+	UPDATE item SET filler = (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 50) WHERE item.id > 0);
+	CREATE FUNCTION answer(which integer) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		RETURN cached_json('item:' || which, 'SELECT v, filler FROM item WHERE id = $1', 600, which)->0->>'v';
+	END$$;
+	-- reads and writes; how many answers were wrong
+	CREATE FUNCTION wrong_answers(rounds integer) RETURNS integer LANGUAGE plpgsql AS $$
+	DECLARE
+		wrong integer := 0;
+	BEGIN
+		FOR i IN 1 .. rounds LOOP
+			FOR j IN 1 .. 5 LOOP
+				IF answer(j) IS DISTINCT FROM (SELECT v::text FROM item WHERE id = j) THEN
+					wrong := wrong + 1;
+				END IF;
+			END LOOP;
+		END LOOP;
+		RETURN wrong;
+	END$$});
+
+my $session;
+
+# Reads from sessions that have connections and such that have not, with writes
+# in between.
+sub answers_right
+{
+	my ($what) = @_;
+	my $wrong = 0;
+
+	for (1 .. 3)
+	{
+		$wrong += $session->query_safe('SELECT wrong_answers(3)');
+		$wrong += $node->safe_psql('postgres', 'SELECT wrong_answers(3)');
+		$node->safe_psql('postgres', 'UPDATE item SET v = v + 1');
+		$wrong += $session->query_safe('SELECT wrong_answers(1)');
+	}
+	is($wrong, 0, "$what: answers are right");
+	return;
+}
+
+sub recovers
+{
+	my ($what) = @_;
+
+	ok(wait_tier($node), "$what: recovers");
+	$session->query_safe('SELECT wrong_answers(2)');
+	ok($node->poll_query_until('postgres', q{SELECT bool_and(state = 'closed') FROM cache_redis}),
+		"$what: all breakers closed");
+	return;
+}
+
+sub last_error
+{
+	return $node->safe_psql('postgres',
+		q{SELECT string_agg(last_error, '; ') FROM cache_redis});
+}
+
+# Wait until a breaker has noticed.  The calls that it takes are the test's.
+sub noticed
+{
+	my ($what, $pattern) = @_;
+	my $error = '';
+
+	for (1 .. 100)
+	{
+		$node->safe_psql('postgres', 'UPDATE item SET v = v + 1');
+		$node->safe_psql('postgres', 'SELECT wrong_answers(1)');
+		$error = last_error();
+		last if $error =~ $pattern;
+		usleep(20_000);
+	}
+	like($error, $pattern, "$what: noticed");
+	return;
+}
+
+$session = session($node);
+is($session->query_safe('SELECT wrong_answers(2)'), '0', 'before');
+recovers('before');
+
+# --- the server
+
+$redis->kill_now;
+noticed('killed', qr/could not connect|closed the connection/);
+answers_right('killed');
+$redis->start;
+recovers('killed');
+
+# a connection that is gone is no failure where a new one can be had
+my $trips = 'SELECT sum(trips) FROM cache_redis';
+my $before = $node->safe_psql('postgres', $trips);
+$redis->kill_now;
+$redis->start;
+is($session->query_safe('SELECT wrong_answers(2)'), '0', 'restarted between two calls: right');
+is($node->safe_psql('postgres', $trips), $before, 'restarted between two calls: not a failure');
+is($session->query_safe(q{SELECT answer(1) IS NULL, (cache_last_status()).tier}), 'f|redis',
+	'restarted between two calls: in use at once');
+
+$redis->pause;
+noticed('paused', qr/no answer within the time allowed/);
+answers_right('paused');
+$redis->continue;
+recovers('paused');
+
+$redis->cli('FLUSHALL');
+answers_right('flushed');
+recovers('flushed');
+
+$redis->cli('CONFIG', 'SET', 'maxmemory', '1');
+noticed('out of memory', qr/OOM command not allowed/);
+answers_right('out of memory');
+$redis->cli('CONFIG', 'SET', 'maxmemory', '0');
+recovers('out of memory');
+
+my $master = CextRedis->new('master', port => 1);
+$redis->cli('REPLICAOF', '127.0.0.1', $master->port);
+noticed('replica', qr/READONLY/);
+answers_right('replica');
+$redis->cli('REPLICAOF', 'NO', 'ONE');
+recovers('replica');
+
+# without its master, and forbidden to serve
+$redis->cli('CONFIG', 'SET', 'replica-serve-stale-data', 'no');
+$master->kill_now;
+$redis->cli('REPLICAOF', '127.0.0.1', $master->port);
+noticed('replica without master', qr/MASTERDOWN/);
+answers_right('replica without master');
+$redis->cli('REPLICAOF', 'NO', 'ONE');
+recovers('replica without master');
+
+# LOADING, for as long as a million delays of 10 us take
+$redis->cli('DEBUG', 'POPULATE', '300000');
+$redis->cli('CONFIG', 'SET', 'key-load-delay', '30');
+$redis->cli('SAVE');
+{
+	my $pid = fork() // die "fork: $!";
+
+	if ($pid == 0)
+	{
+		$redis->raw('DEBUG', 'RELOAD', 'NOSAVE');
+		POSIX::_exit(0);
+	}
+	noticed('loading', qr/LOADING|no answer within the time allowed/);
+	answers_right('loading');
+	$redis->cli('CONFIG', 'SET', 'key-load-delay', '0');
+	waitpid($pid, 0);
+}
+$redis->cli('FLUSHALL');
+recovers('loading');
+
+# no more clients
+$redis->cli('CONFIG', 'SET', 'maxclients', '1');
+noticed('too many clients', qr/max number of clients/);
+answers_right('too many clients');
+$redis->kill_now;
+$redis->start;
+recovers('too many clients');
+
+# --- permissions
+
+my $password = 'S3cret%41 pass/word';
+my $encoded = 'S3cret%2541%20pass%2Fword';
+
+$redis->cli('ACL', 'SETUSER', 'cache', 'on', ">$password", '~cache_ext:*', '-@all', '+get', '+set');
+reload($node, 'cache_ext.redis_url' => $redis->url =~ s{//}{//cache:$encoded\@}r);
+recovers('user');
+is($session->query_safe('SHOW cache_ext.redis_url'), 'unix://cache:***@' . $redis->socket, 'password not shown');
+for ([ 'GET', '-get', qr/NOPERM/ ], [ 'SET', '-set', qr/NOPERM/ ], [ 'both', '-@all', qr/NOPERM/ ])
+{
+	my ($what, $rule, $error) = @$_;
+
+	$redis->cli('ACL', 'SETUSER', 'cache', $rule);
+	noticed("no $what", $error);
+	answers_right("no $what");
+	$redis->cli('ACL', 'SETUSER', 'cache', '+get', '+set');
+	recovers("no $what");
+}
+$redis->cli('ACL', 'SETUSER', 'cache', 'resetkeys', '~other:*');
+noticed('no keys', qr/NOPERM/);
+answers_right('no keys');
+$redis->cli('ACL', 'SETUSER', 'cache', '~cache_ext:*');
+recovers('no keys');
+
+$redis->cli('ACL', 'SETUSER', 'cache', 'off');
+noticed('user disabled', qr/AUTH was refused: WRONGPASS|NOAUTH|closed the connection/);
+answers_right('user disabled');
+$redis->cli('ACL', 'SETUSER', 'cache', 'on');
+recovers('user disabled');
+
+my $wrong = 'wr0ngPassword';
+reload($node, 'cache_ext.redis_url' => $redis->url =~ s{//}{//cache:$wrong\@}r);
+noticed('wrong password', qr/AUTH was refused: WRONGPASS/);
+answers_right('wrong password');
+reload($node, 'cache_ext.redis_url' => $redis->url =~ s{//}{//:$wrong\@}r);
+noticed('password where none is', qr/AUTH was refused: /);
+answers_right('password where none is');
+$redis->cli('ACL', 'SETUSER', 'default', 'off');
+reload($node, 'cache_ext.redis_url' => $redis->url);
+noticed('no password', qr/NOAUTH/);
+answers_right('no password');
+$redis->kill_now;
+$redis->start;
+reload($node, 'cache_ext.redis_url' => $redis->url . '?db=99');
+noticed('no such database', qr/SELECT was refused: ERR/);
+answers_right('no such database');
+reload($node, 'cache_ext.redis_url' => $redis->url . '?db=3');
+recovers('database 3');
+like($redis->cli('-n', '3', 'DBSIZE'), qr/[1-9]/, 'used');
+
+# --- the network, and enemies
+
+reload($node, 'cache_ext.redis_url' => $proxy->url);
+recovers('proxy');
+my %disturbs = map { $_ => 1 } qw(stall half_open cut truncate hang shorten flip swap old twice nil forget);
+for my $mode (CextProxy::modes())
+{
+	# versions for "old", values for "swap"
+	for (1 .. 3)
+	{
+		$node->safe_psql('postgres', 'UPDATE item SET v = v + 1');
+		$node->safe_psql('postgres', 'SELECT wrong_answers(2)');
+	}
+	$proxy->mode($mode);
+	answers_right($mode);
+	my $tampered = $proxy->tampered;
+	ok($tampered > 0, "$mode: happened ($tampered times)") unless $mode =~ /^(stall|half_open|cut)$/;
+	if ($mode eq 'stall' || $mode eq 'cut')
+	{
+		noticed($mode, qr/no answer within the time allowed|closed the connection/);
+	}
+	$proxy->mode('pass');
+	recovers($mode);
+}
+ok($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats') > 100, 'counted');
+
+# replies of too many bytes must not take longer than the timeout
+for my $mode ('endless_line', 'flood')
+{
+	reload($node, 'cache_ext.redis_timeout' => '60s');
+	$proxy->mode($mode);
+	my ($rc, $out, $err) = $node->psql('postgres', q{SET statement_timeout = 500; SELECT answer(1)});
+	like($rc == 0 ? last_error() : $err, qr/statement timeout|too large/, "$mode: can be canceled");
+	$proxy->mode('pass');
+	reload($node, 'cache_ext.redis_timeout' => '100');
+	recovers("$mode, canceled");
+}
+
+# --- cancel, and the end of the postmaster
+
+reload($node, 'cache_ext.redis_timeout' => '60s', 'cache_ext.redis_connect_timeout' => '60s');
+for my $when ('wait', 'connect')
+{
+	for my $how ('cancel', 'timeout')
+	{
+		my $s = session($node);
+
+		if ($when eq 'wait') { $s->query_safe('SELECT answer(1), answer(2)') }
+		$proxy->mode('stall');
+		if ($how eq 'timeout') { $s->query_safe('SET statement_timeout = 200') }
+		begin_query($s, 'SELECT answer(1)');
+		if ($how eq 'cancel')
+		{
+			$node->poll_query_until('postgres', qq{SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = } . pid_of($s))
+			  or die 'does not wait';
+			$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
+		}
+		like(end_query($s), qr/canceling statement due to/, "$how in $when");
+		$proxy->mode('pass');
+		$s->query_safe('SET statement_timeout = 0');
+		# late replies to the question that was given up are nobody's answer
+		is($s->query_safe('SELECT wrong_answers(3)'), '0', "$how in $when: in step");
+		is($s->query_safe('SELECT answer(2) IS NULL, (cache_last_status()).tier'), 'f|redis', "$how in $when: in use");
+		$s->quit;
+	}
+}
+my $waiting = session($node);
+$waiting->query_safe('SELECT answer(1)');
+$proxy->mode('stall');
+begin_query($waiting, 'SELECT answer(1)');
+$node->poll_query_until('postgres', q{SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = } . pid_of($waiting))
+  or die 'does not wait';
+my $pid = pid_of($waiting);
+$node->kill9;
+my $gone = 0;
+for (1 .. 1000)
+{
+	$gone = !kill(0, $pid) || slurp_file("/proc/$pid/stat") =~ /\) Z /;
+	last if $gone;
+	usleep(10_000);
+}
+ok($gone, 'a backend that waits for Redis ends with the postmaster');
+$_->{run}->kill_kill for $waiting, $session;
+$proxy->mode('pass');
+for (1 .. 300)
+{
+	unlink $node->data_dir . '/postmaster.pid';
+	last if $node->start(fail_ok => 1);
+	usleep(100_000);
+}
+reload($node, 'cache_ext.redis_timeout' => '100', 'cache_ext.redis_connect_timeout' => '250');
+$session = session($node);
+recovers('after that');
+
+# file descriptors: not one more after many failures
+my $fds = sub { scalar(my @list = glob('/proc/' . pid_of($session) . '/fd/*')) };
+$session->query_safe('SELECT wrong_answers(1)');
+my $descriptors = $fds->();
+for my $mode ('cut', 'truncate', 'garbage', 'moved', 'pass')
+{
+	$proxy->mode($mode);
+	for (1 .. 10)
+	{
+		$session->query_safe('SELECT wrong_answers(1)');
+		usleep(20_000);
+	}
+}
+recovers('descriptors');
+$session->query_safe('SELECT wrong_answers(1)');
+cmp_ok($fds->(), '<=', $descriptors + 4, 'no descriptors leak');
+
+# --- what is shown, and to whom
+
+my %bad = (
+	'http://localhost' => qr/must begin with "redis:/,
+	'redis://' => qr/host name is empty/,
+	'redis://a,,b' => qr/host name is empty/,
+	'redis://host:0' => qr/port is not a number/,
+	'redis://host:70000' => qr/port is not a number/,
+	'redis://host:6379x' => qr/port is not a number/,
+	'redis://[::1' => qr/bracket/,
+	'redis://host/x' => qr/database is not a number/,
+	'redis://user@host' => qr/user name without a password/,
+	"redis://:$wrong%zz\@host" => qr/not properly percent-encoded/,
+	'redis://:' . ($wrong x 100) . '@host' => qr/password is too long/,
+	'redis://' . join(',', ('h') x 17) => qr/too many hosts/,
+	'unix://relative' => qr/must be absolute/,
+	'unix:///' . ('x' x 120) => qr/too long/,
+	'unix:///s?user=x' => qr/only parameter/,
+);
+for my $url (sort keys %bad)
+{
+	my ($rc, $out, $err) = $node->psql('postgres',
+		"ALTER SYSTEM SET cache_ext.redis_url = '$url'", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+
+	like($err, $bad{$url}, 'refused: ' . substr($url, 0, 30));
+	unlike($err =~ s/^STATEMENT.*//mr, qr/\Q$wrong\E/, 'without its password') if $url =~ /$wrong/;
+}
+my ($rc, $out, $err) = $node->psql('postgres', "SET cache_ext.redis_url = 'redis://x'");
+like($err, qr/cannot be changed now/, 'not by SET');
+
+# from here on statements with a password in them are not logged
+reload($node, 'cache_ext.redis_url' => "redis://cache:$wrong\@127.0.0.1:1");
+noticed('port closed', qr/Connection refused/);
+$proxy->mode('echo');
+reload($node, 'cache_ext.redis_url' => $proxy->url("cache:$wrong"));
+noticed('a server that repeats the command', qr/AUTH was refused: ERR/);
+unlike(last_error(), qr/\Q$wrong\E/, 'not in the error');
+reload($node, 'cache_ext.redis_url' => $proxy->url);
+noticed('a server that repeats other commands', qr/ERR unknown command/);
+unlike(last_error(), qr/item:/, 'not in the error either');
+$proxy->mode('newline');
+noticed('control characters', qr/ERR one\?FATAL:  two\?\[2J\?\?/);
+unlike(slurp_file($node->logfile), qr/^FATAL:  two/m, 'no line of the log is forged');
+$proxy->mode('pass');
+my $shown = $node->safe_psql('postgres', q{
+	SELECT s::text FROM pg_settings s WHERE name LIKE 'cache_ext.%'
+	UNION ALL SELECT a::text FROM pg_stat_activity a WHERE pid <> pg_backend_pid()
+	UNION ALL SELECT r::text FROM cache_redis r UNION ALL SELECT s::text FROM cache_stats s
+	UNION ALL SELECT current_setting('cache_ext.redis_url')});
+$node->safe_psql('postgres', 'CREATE ROLE someone LOGIN');
+for my $query ('SHOW cache_ext.redis_url', q{SELECT current_setting('cache_ext.redis_url')}, 'SELECT * FROM cache_redis')
+{
+	($rc, $out, $err) = $node->psql('postgres', "SET ROLE someone; $query");
+	like($err, qr/permission denied|must be superuser|must have privileges/, "not for everybody: $query");
+}
+my $log = join("\n", grep { !/STATEMENT:  ALTER SYSTEM/ } split /\n/, slurp_file($node->logfile));
+for my $secret ($wrong, $password, $encoded)
+{
+	unlike($log, qr/\Q$secret\E/, 'no password in the log');
+	unlike($shown, qr/\Q$secret\E/, 'no password in views');
+}
+cmp_ok(scalar(my @changes = $log =~ /(cache_ext (no longer|uses|reads|writes)[^\n]*)/g), '<', 2000, 'logged once a change');
+note join("\n", grep { defined && /^cache_ext/ } @changes[0 .. 11]);
+
+$node->stop;
+done_testing();
