@@ -11,7 +11,7 @@
 
 PG_CONFIG ?= pg_config
 
-own_goals = check demo bench mutants
+own_goals = check demo bench mutants redis-faults
 
 ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 
@@ -26,6 +26,9 @@ check:
 
 demo:
 	@test/demo/run
+
+redis-faults:
+	@test/redis/faults
 
 mutants:
 	@test/mutants/run

@@ -1,9 +1,10 @@
--- test/t/history.sql: the tables and functions of 006_history.pl
+-- test/t/history.sql: the tables and functions of CextHistory.pm
 --
 -- Each row of item has a version v that only grows.  A read through the cache
 -- is right if it is not older than a plain SELECT just before it (floor), nor
 -- newer than one just after it (ceiling); values above a million were never
--- committed.  A violation is a line "history violation" in the server's log.
+-- committed.  A violation is a line "history violation" in the server's log;
+-- calls of more than 20 ms are there as well.
 
 CREATE TABLE item (id integer PRIMARY KEY, grp integer, v bigint NOT NULL DEFAULT 1);
 INSERT INTO item SELECT g, g % 4 FROM generate_series(1, 16) g;
@@ -69,9 +70,16 @@ $$DECLARE
 	floor bigint;
 	got bigint;
 	ceiling bigint;
+	started timestamptz;
+	took double precision;
 BEGIN
 	SELECT v INTO floor FROM item WHERE item.id = read_row.id;
+	started := clock_timestamp();
 	got := cached_v(way, id);
+	took := extract(epoch FROM clock_timestamp() - started) * 1000;
+	IF took > 20 THEN
+		RAISE LOG 'slow call: % ms', round(took);
+	END IF;
 	SELECT v INTO ceiling FROM item WHERE item.id = read_row.id;
 	PERFORM judge('row ' || id || ' by way ' || way, floor, got, ceiling);
 END$$;
