@@ -32,11 +32,13 @@
 #include <zstd.h>
 #endif
 
+#include "access/htup_details.h"
 #include "common/hmac.h"
 #include "common/pg_lzcompress.h"
 #include "common/sha2.h"
 #include "utils/memutils.h"
 
+#include "cext_result.h"
 #include "cext_wire.h"
 
 #define WIRE_MAGIC		0x31545843	/* "CXT1" */
@@ -293,6 +295,63 @@ same_identity(const WireHeader *header, const char *key, const char *args,
 }
 
 /*
+ * Does a payload of rows (see cext_result.c) add up: columns, and so many
+ * minimal tuples?  The HMAC says so already; this keeps a mistake elsewhere
+ * from reading past the end.  What is within an attribute is not looked at.
+ */
+static bool
+rows_add_up(const char *payload, Size size, uint32 nrows)
+{
+	uint32		natts;
+	Size		pos = MAXALIGN(sizeof(natts));
+
+	if (size < pos)
+		return false;
+	memcpy(&natts, payload, sizeof(natts));
+	if (natts > MaxTupleAttributeNumber)
+		return false;
+	pos += MAXALIGN(natts * sizeof(CextColumn));
+	for (uint32 i = 0; i < nrows; i++)
+	{
+		const MinimalTupleData *row = (const MinimalTupleData *) (payload + pos);
+		Size		header;
+
+		if (pos > size || size - pos < SizeofMinimalTupleHeader ||
+			row->t_len < SizeofMinimalTupleHeader || row->t_len > size - pos)
+			return false;
+		header = row->t_hoff;
+		if (HeapTupleHeaderGetNatts(row) > natts ||
+			header < MINIMAL_TUPLE_OFFSET + SizeofMinimalTupleHeader +
+			((row->t_infomask & HEAP_HASNULL) != 0 ?
+			 BITMAPLEN(HeapTupleHeaderGetNatts(row)) : 0) ||
+			header > MINIMAL_TUPLE_OFFSET + row->t_len)
+			return false;
+		pos += MAXALIGN(row->t_len);
+	}
+	return pos == size;
+}
+
+/* And the one datum that anything else is? */
+static bool
+datum_adds_up(const char *payload, Size size)
+{
+	return size >= VARHDRSZ && VARATT_IS_4B_U(payload) &&
+		VARSIZE_4B(payload) >= VARHDRSZ && VARSIZE_4B(payload) <= size;
+}
+
+static bool
+payload_adds_up(const CextEntry *e)
+{
+	const char *payload = (const char *) e + e->payload_offset;
+
+	if ((e->flags & CEXT_ENTRY_VARIES) != 0)
+		return e->payload_size == 0;
+	return e->form == 'r' || e->form == 'R' ?
+		rows_add_up(payload, e->payload_size, e->nrows) :
+		datum_adds_up(payload, e->payload_size);
+}
+
+/*
  * The entry in these bytes, if it is the one asked for: in one piece of the
  * context's memory, laid out as in shared memory, and belonging to nobody else.
  */
@@ -353,7 +412,8 @@ cext_wire_decode(const char *bytes, Size length, const CextIdent *id,
 		   header.keylen + header.argslen);
 	p += tags_size + rels_size + header.keylen + header.argslen;
 	if (!decompress(header.compression, p, header.stored_size,
-					(char *) e + head, header.payload_size))
+					(char *) e + head, header.payload_size) ||
+		!payload_adds_up(e))
 	{
 		pfree(e);
 		return CEXT_WIRE_ODD;
