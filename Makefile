@@ -61,6 +61,8 @@ OBJS = \
 	src/cext_evict.o \
 	src/cext_store.o \
 	src/cext_state.o \
+	src/cext_relay.o \
+	src/cext_event.o \
 	src/cext_version.o \
 	src/cext_glob.o \
 	src/cext_prepared.o \
@@ -94,7 +96,10 @@ OBJS = \
 	src/cext_views.o \
 	src/cext_redis_views.o \
 	src/cext_explain.o \
-	src/cext_ddl.o
+	src/cext_ddl.o \
+	src/cext_relay_json.o \
+	src/cext_relay_send.o \
+	src/cext_relay_worker.o
 
 # Not -Werror: a newer compiler must not break a user's build.  CI adds it
 # with PROFILE=-Werror.  What is switched off is how PostgreSQL is written.

@@ -589,6 +589,51 @@ REVOKE ALL ON FUNCTION cache_redis() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_redis() TO pg_read_all_stats;
 GRANT SELECT ON cache_redis TO pg_read_all_stats;
 
+-- An error of Redis may tell where it is: not for everyone.
+CREATE FUNCTION cache_relay(
+	OUT state text,
+	OUT pid integer,
+	OUT queue_length bigint,
+	OUT queue_used bigint,
+	OUT queue_size bigint,
+	OUT sent bigint,
+	OUT failed bigint,
+	OUT overflowed bigint,
+	OUT flushes bigint,
+	OUT retries bigint,
+	OUT last_lsn pg_lsn,
+	OUT last_error text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cache_relay'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_relay() IS
+'the relay of invalidations to applications, since the start of the server';
+
+CREATE VIEW cache_relay AS
+	SELECT * FROM cache_relay();
+
+COMMENT ON VIEW cache_relay IS
+'the relay of invalidations to applications, since the start of the server';
+COMMENT ON COLUMN cache_relay.state IS
+'off; on; or retrying, while Redis does not answer';
+COMMENT ON COLUMN cache_relay.queue_length IS
+'transactions that have committed and are not announced yet';
+COMMENT ON COLUMN cache_relay.queue_used IS
+'bytes of cache_ext.redis_relay_queue';
+COMMENT ON COLUMN cache_relay.sent IS
+'transactions announced';
+COMMENT ON COLUMN cache_relay.failed IS
+'commands that Redis has refused for good';
+COMMENT ON COLUMN cache_relay.overflowed IS
+'transactions that found no room; a flush stands for them';
+COMMENT ON COLUMN cache_relay.flushes IS
+'flush events sent';
+
+REVOKE ALL ON FUNCTION cache_relay() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_relay() TO pg_read_all_stats;
+GRANT SELECT ON cache_relay TO pg_read_all_stats;
+
 -- Keys begin with whatever an application puts there: not for everyone.
 CREATE FUNCTION cache_stats_by_namespace(
 	OUT namespace text,

@@ -27,6 +27,8 @@
 #include "cext_prepared.h"
 #include "cext_read.h"
 #include "cext_redis_conf.h"
+#include "cext_relay.h"
+#include "cext_relay_worker.h"
 #include "cext_scan.h"
 #include "cext_state.h"
 #include "cext_stats.h"
@@ -74,11 +76,13 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_writeback_shmem_size());
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
+	RequestAddinShmemSpace(cext_relay_shmem_size());
 	RequestNamedLWLockTranche("cache_ext_glob", 1);
 	RequestNamedLWLockTranche("cache_ext_prepared", 1);
 	RequestNamedLWLockTranche("cache_ext_partition", CEXT_PARTITIONS);
 	RequestNamedLWLockTranche("cache_ext_alloc", 1);
 	RequestNamedLWLockTranche("cache_ext_stats", 1);
+	RequestNamedLWLockTranche("cache_ext_relay", 1);
 }
 
 static void
@@ -96,6 +100,7 @@ shmem_startup(void)
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();
 	cext_stats_shmem_init();
+	cext_relay_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 	cext_state_startup();
 	cext_shmem_ready = true;
@@ -126,6 +131,7 @@ _PG_init(void)
 	cext_version_init();
 	cext_glob_init();
 	cext_epoch_init();
+	cext_relay_init();
 
 	cext_evict_set_dead_check(entry_surely_dead);
 	cext_inval_init();
@@ -134,4 +140,5 @@ _PG_init(void)
 	cext_ddl_init();
 	cext_read_init();
 	cext_scan_init();
+	cext_relay_worker_init();
 }

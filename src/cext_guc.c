@@ -29,6 +29,9 @@ int			cext_max_entry_size = 4096;
 int			cext_default_ttl = 300;
 int			cext_coalesce_timeout = 10000;
 int			cext_volatile_functions = CEXT_VOLATILE_BYPASS;
+bool		cext_redis_relay = false;
+int			cext_redis_relay_queue = 4096;
+char	   *cext_redis_relay_prefix = NULL;
 char	   *cext_identity_settings = NULL;
 
 int			cext_identity_count = 0;
@@ -204,6 +207,36 @@ cext_guc_define(void)
 							   check_identity_settings,
 							   assign_identity_settings,
 							   NULL);
+
+	DefineCustomBoolVariable("cache_ext.redis_relay",
+							 "Passes invalidations on to applications that use the same Redis.",
+							 "Their keys of the same names are dropped, and each transaction is announced on a channel.",
+							 &cext_redis_relay,
+							 false,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("cache_ext.redis_relay_prefix",
+							   "What precedes a cache key in the name of the application's own key.",
+							   NULL,
+							   &cext_redis_relay_prefix,
+							   "",
+							   PGC_SIGHUP,
+							   0,
+							   NULL, NULL, NULL);
+
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("cache_ext.redis_relay_queue",
+								"Shared memory for invalidations that wait for the relay.",
+								"One transaction gets a quarter of it.",
+								&cext_redis_relay_queue,
+								4096,
+								64,
+								1024 * 1024,
+								PGC_POSTMASTER,
+								GUC_UNIT_KB,
+								NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("cache_ext");
 }

@@ -27,6 +27,9 @@ extern int	cext_max_entry_size;	/* kilobytes */
 extern int	cext_default_ttl;	/* seconds */
 extern int	cext_coalesce_timeout;	/* milliseconds */
 extern int	cext_volatile_functions;
+extern bool cext_redis_relay;
+extern int	cext_redis_relay_queue; /* kilobytes */
+extern char *cext_redis_relay_prefix;
 extern char *cext_identity_settings;
 
 /* the parsed list, and a number that changes with it */

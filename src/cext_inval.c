@@ -34,6 +34,7 @@
 #include "miscadmin.h"
 #include "utils/resowner.h"
 
+#include "cext_event.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
@@ -217,8 +218,10 @@ cext_inval_add_value(CextTag tag)
 void
 cext_inval_key(const char *key, int len)
 {
-	if (cext_active() && len <= CEXT_MAX_KEY)
-		cext_inval_add(cext_tag_key(MyDatabaseId, key, len));
+	if (!cext_active() || len > CEXT_MAX_KEY)
+		return;
+	cext_inval_add(cext_tag_key(MyDatabaseId, key, len));
+	cext_event(CEXT_RELAY_KEY, key, len);
 }
 
 /* What a pattern that cannot be logged is widened to. */
@@ -293,11 +296,13 @@ void
 cext_inval_pattern(const char *pattern, int len)
 {
 	StringInfoData literal;
+	CextPatternKind kind;
 
 	if (!cext_active())
 		return;
 	initStringInfo(&literal);
-	switch (cext_pattern_classify(pattern, len, &literal))
+	kind = cext_pattern_classify(pattern, len, &literal);
+	switch (kind)
 	{
 		case CEXT_PATTERN_KEY:
 			cext_inval_key(literal.data, literal.len);
@@ -312,7 +317,19 @@ cext_inval_pattern(const char *pattern, int len)
 			add_glob(pattern, len);
 			break;
 	}
+	if (kind != CEXT_PATTERN_KEY)
+		cext_event(CEXT_RELAY_PATTERN, pattern, len);
 	pfree(literal.data);
+}
+
+/* Everything in this database. */
+void
+cext_inval_all(void)
+{
+	if (!cext_active())
+		return;
+	cext_inval_add(cext_tag_database(MyDatabaseId));
+	cext_event(CEXT_RELAY_CLEAR, "", 0);
 }
 
 /* Rows of a relation changed: who read it, or something above it. */
@@ -325,9 +342,13 @@ cext_inval_relation(Oid relid)
 	if (!cext_active())
 		return;
 	cext_inval_add(cext_tag_relation(MyDatabaseId, relid));
+	cext_event_table(relid);
 	above = cext_relation_ancestors(relid);
 	foreach(lc, above)
+	{
 		cext_inval_add(cext_tag_relation(MyDatabaseId, lfirst_oid(lc)));
+		cext_event_table(lfirst_oid(lc));
+	}
 	list_free(above);
 }
 
@@ -404,6 +425,7 @@ forget(void)
 	patterns = NULL;
 	npatterns = 0;
 	pre_committed = published = handed_over = false;
+	cext_event_forget();
 }
 
 static void
@@ -435,6 +457,7 @@ pre_commit(void)
 	}
 	cext_version_publish(xid, tag_list, ntags);
 	published = pre_committed = true;
+	cext_event_reserve();
 }
 
 static void
@@ -466,12 +489,13 @@ pre_prepare(void)
 
 /* A published transaction has ended, one way or the other. */
 static void
-finish(void)
+finish(bool committed)
 {
 	for (int i = 0; i < npatterns; i++)
 		if (patterns[i].logged)
 			cext_glob_resolve(patterns[i].seq);
 	commit_version = cext_version_finish(tag_list, ntags, commit_clock, tag_alone);
+	cext_event_resolve(committed);
 	cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags + npatterns);
 }
 
@@ -566,7 +590,7 @@ release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, voi
 		return;
 	if (!published)
 		return;
-	finish();
+	finish(isCommit);
 	if (isCommit && observer != NULL)
 		observer->apply();
 	forget();
@@ -592,6 +616,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		}
 		while (npatterns > 0 && patterns[npatterns - 1].level >= level)
 			npatterns--;
+		cext_event_end_sub(false, level);
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
@@ -599,6 +624,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 			tag_levels[i] = level - 1;
 		for (int i = npatterns - 1; i >= 0 && patterns[i].level >= level; i--)
 			patterns[i].level = level - 1;
+		cext_event_end_sub(true, level);
 	}
 }
 

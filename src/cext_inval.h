@@ -28,6 +28,7 @@ extern void cext_inval_add_value(CextTag tag);
 extern void cext_inval_key(const char *key, int len);
 extern void cext_inval_prefix(const char *prefix, int len);
 extern void cext_inval_pattern(const char *pattern, int len);
+extern void cext_inval_all(void);
 extern void cext_inval_relation(Oid relid);
 extern void cext_inval_relation_tree(Oid relid);
 

@@ -207,7 +207,6 @@ cache_clear(PG_FUNCTION_ARGS)
 {
 	int64		n = count_entries(any_entry, NULL);
 
-	if (cext_active())
-		cext_inval_add(cext_tag_database(MyDatabaseId));
+	cext_inval_all();
 	PG_RETURN_INT64(n);
 }

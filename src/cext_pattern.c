@@ -8,9 +8,9 @@
  *		[a-z]   one character of the set; [^a-z] one that is not
  *		\x      x itself
  *
- * A character is one of the database encoding.  As in Redis, an unclosed set
- * runs to the end of the pattern.  Nothing here allocates except into the
- * caller's StringInfo, so matching is safe under a lock.
+ * A character is one of the encoding, usually the database's.  As in Redis, an
+ * unclosed set runs to the end of the pattern.  Nothing here allocates except
+ * into the caller's StringInfo, so matching is safe under a lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,9 +21,9 @@
 #include "cext_pattern.h"
 
 static inline int
-char_len(const char *s, int left)
+char_len(int encoding, const char *s, int left)
 {
-	int			n = pg_database_encoding_max_length() == 1 ? 1 : pg_mblen(s);
+	int			n = pg_encoding_mblen(encoding, s);
 
 	return Min(n, left);
 }
@@ -42,7 +42,8 @@ char_cmp(const char *a, int alen, const char *b, int blen)
  * number of pattern bytes used, the closing bracket included.
  */
 static int
-match_set(const char *pat, int patlen, const char *ch, int chlen, bool *matched)
+match_set(int encoding, const char *pat, int patlen, const char *ch, int chlen,
+		  bool *matched)
 {
 	int			i = 0;
 	bool		negate = false;
@@ -61,7 +62,7 @@ match_set(const char *pat, int patlen, const char *ch, int chlen, bool *matched)
 		if (pat[i] == '\\' && i + 1 < patlen)
 			i++;
 		lo = pat + i;
-		lolen = char_len(lo, patlen - i);
+		lolen = char_len(encoding, lo, patlen - i);
 		i += lolen;
 		if (i + 1 < patlen && pat[i] == '-' && pat[i + 1] != ']')
 		{
@@ -72,7 +73,7 @@ match_set(const char *pat, int patlen, const char *ch, int chlen, bool *matched)
 			if (pat[i] == '\\' && i + 1 < patlen)
 				i++;
 			hi = pat + i;
-			hilen = char_len(hi, patlen - i);
+			hilen = char_len(encoding, hi, patlen - i);
 			i += hilen;
 			if (char_cmp(lo, lolen, hi, hilen) > 0)
 			{
@@ -98,13 +99,14 @@ match_set(const char *pat, int patlen, const char *ch, int chlen, bool *matched)
 }
 
 /*
- * Does the pattern match the whole string?
+ * Does the pattern match the whole string?  Both are in this encoding.
  *
  * Iterative, with one remembered star: linear in the pattern for each
  * restart, so at worst quadratic, never exponential.
  */
 bool
-cext_pattern_match(const char *pat, int patlen, const char *str, int len)
+cext_pattern_match_encoded(int encoding, const char *pat, int patlen,
+						   const char *str, int len)
 {
 	int			p = 0;
 	int			s = 0;
@@ -113,7 +115,7 @@ cext_pattern_match(const char *pat, int patlen, const char *str, int len)
 
 	while (s < len)
 	{
-		int			n = char_len(str + s, len - s);
+		int			n = char_len(encoding, str + s, len - s);
 		bool		ok = false;
 		int			used = 0;
 
@@ -131,12 +133,12 @@ cext_pattern_match(const char *pat, int patlen, const char *str, int len)
 				used = 1;
 			}
 			else if (pat[p] == '[')
-				used = 1 + match_set(pat + p + 1, patlen - p - 1,
+				used = 1 + match_set(encoding, pat + p + 1, patlen - p - 1,
 									 str + s, n, &ok);
 			else
 			{
 				int			esc = (pat[p] == '\\' && p + 1 < patlen) ? 1 : 0;
-				int			m = char_len(pat + p + esc, patlen - p - esc);
+				int			m = char_len(encoding, pat + p + esc, patlen - p - esc);
 
 				ok = char_cmp(pat + p + esc, m, str + s, n) == 0;
 				used = esc + m;
@@ -149,7 +151,7 @@ cext_pattern_match(const char *pat, int patlen, const char *str, int len)
 		}
 		else if (star_p >= 0)
 		{
-			star_s += char_len(str + star_s, len - star_s);
+			star_s += char_len(encoding, str + star_s, len - star_s);
 			s = star_s;
 			p = star_p;
 		}
@@ -159,6 +161,13 @@ cext_pattern_match(const char *pat, int patlen, const char *str, int len)
 	while (p < patlen && pat[p] == '*')
 		p++;
 	return p == patlen;
+}
+
+/* The same in the database's encoding. */
+bool
+cext_pattern_match(const char *pat, int patlen, const char *str, int len)
+{
+	return cext_pattern_match_encoded(GetDatabaseEncoding(), pat, patlen, str, len);
 }
 
 /*

@@ -22,6 +22,8 @@ typedef enum CextPatternKind
 
 extern bool cext_pattern_match(const char *pat, int patlen,
 							   const char *str, int len);
+extern bool cext_pattern_match_encoded(int encoding, const char *pat, int patlen,
+									   const char *str, int len);
 extern CextPatternKind cext_pattern_classify(const char *pat, int patlen,
 											 StringInfo literal);
 extern void cext_pattern_append_escaped(StringInfo buf,

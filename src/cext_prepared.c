@@ -22,11 +22,13 @@
 #include "access/twophase.h"
 #include "access/xlog.h"
 #include "funcapi.h"
+#include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "utils/fmgroids.h"
 
 #include "cext_compat.h"
 #include "cext_prepared.h"
+#include "cext_relay.h"
 
 typedef struct Prepared
 {
@@ -103,6 +105,10 @@ cext_prepared_add(TransactionId xid, const CextTag *tags, int ntags)
 		done = true;
 	}
 	LWLockRelease(table->lock);
+
+	/* it has to notice the end */
+	if (done)
+		cext_relay_wake();
 	return done;
 }
 
@@ -128,6 +134,10 @@ cext_prepared_resolve(TransactionId xid, bool committed)
 			cext_slot_end(rec->tags[j], version, 0);
 		rec->xid = InvalidTransactionId;
 		pg_atomic_fetch_sub_u32(&table->used, 1);
+
+		/* its keys are known to nobody any more */
+		if (committed)
+			cext_relay_flush(CEXT_FLUSH_PREPARED);
 	}
 	LWLockRelease(table->lock);
 }
@@ -272,5 +282,39 @@ cext_prepared_recover(void)
 	}
 	FreeExprContext(rsinfo.econtext, true);
 	note_recovered(xids, n);
+	pfree(xids);
+}
+
+/* Is any transaction prepared whose end somebody has to notice? */
+bool
+cext_prepared_any(void)
+{
+	return pg_atomic_read_u32(&table->used) > 0;
+}
+
+/*
+ * The same as cext_prepared_recover(), for a process that can read no catalog.
+ * A prepared transaction is one that is running in no backend.  One that has
+ * just ended may look so too; the next sweep finds that out.
+ */
+void
+cext_prepared_recover_shmem(void)
+{
+	RunningTransactions running;
+	TransactionId *xids;
+	int			n;
+	int			nprepared = 0;
+
+	if (max_prepared_xacts == 0 || pg_atomic_read_u32(&table->recovery_done) != 0)
+		return;
+	running = GetRunningTransactionData();
+	LWLockRelease(ProcArrayLock);
+	LWLockRelease(XidGenLock);
+	n = running->xcnt;
+	xids = palloc((n + 1) * sizeof(TransactionId));
+	for (int i = 0; i < n; i++)
+		if (BackendXidGetPid(running->xids[i]) == 0)
+			xids[nprepared++] = running->xids[i];
+	note_recovered(xids, nprepared);
 	pfree(xids);
 }

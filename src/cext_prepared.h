@@ -21,5 +21,7 @@ extern void cext_prepared_resolve(TransactionId xid, bool committed);
 extern bool cext_prepared_sweep(void);
 extern bool cext_prepared_hold_alone(CextTag tag);
 extern void cext_prepared_recover(void);
+extern void cext_prepared_recover_shmem(void);
+extern bool cext_prepared_any(void);
 
 #endif							/* CEXT_PREPARED_H */

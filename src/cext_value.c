@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "cext_event.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
@@ -472,6 +473,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 	cext_writeback_prepare();
 	cext_identify_value(key, keylen, &id);
 	cext_inval_add_value(cext_tag_value(id.hash));
+	cext_event(CEXT_RELAY_KEY, key, keylen);
 	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);
 }
 

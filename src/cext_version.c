@@ -569,3 +569,16 @@ cext_version_finish(const CextTag *tags, int ntags, uint64 since, bool *alone)
 	pg_atomic_write_u32(&committing[cext_proc_number()].ntags, 0);
 	return version;
 }
+
+/* Is backend i between the two, and as which transaction? */
+bool
+cext_version_committing(int i, TransactionId *xid)
+{
+	CextCommitting *rec = &committing[i];
+
+	if (pg_atomic_read_u32(&rec->ntags) == 0)
+		return false;
+	pg_read_barrier();
+	*xid = rec->xid;
+	return true;
+}

@@ -46,6 +46,7 @@ extern void cext_version_publish(TransactionId xid, const CextTag *tags, int nta
 extern void cext_version_publish_more(CextTag tag);
 extern uint64 cext_version_finish(const CextTag *tags, int ntags,
 								  uint64 since, bool *alone);
+extern bool cext_version_committing(int i, TransactionId *xid);
 
 /* for cext_glob.c and cext_prepared.c */
 extern bool cext_has_tag(const CextTag *tags, uint32 ntags, CextTag tag);

@@ -117,6 +117,7 @@ need_packages()
 	pkg-config --exists liblz4 2>/dev/null || missing+=(liblz4-dev)
 	if [ "${1:-}" = tap ]; then
 		command -v redis-server >/dev/null || tools+=(redis-server)
+		/usr/bin/python3 -c 'import redis' 2>/dev/null || tools+=(python3-redis)
 		command -v prove >/dev/null || tools+=(perl)
 		command -v patch >/dev/null || tools+=(patch)
 		perl -MIPC::Run -e 1 2>/dev/null || tools+=(libipc-run-perl)
