@@ -17,12 +17,15 @@ use Time::HiRes;
 plan skip_all => redis_missing() if defined redis_missing();
 
 my $redis = CextRedis->new('main');
+
+# all that docs/redis.md says is needed
+$redis->cli(split / /, 'ACL SETUSER cache on >password ~cache_ext:* -@all +get +set');
 my $conf = sprintf qq{
 cache_ext.redis_url = '%s'
 cache_ext.redis_timeout = 5000
 cache_ext.redis_connect_timeout = 5000
 cache_ext.identity_settings = 'app.tenant'
-}, $redis->url;
+}, $redis->url =~ s{//}{//cache:password\@}r;
 my $node = new_node('main', conf => $conf, allows_streaming => 1);
 my $shutdown = 0;
 

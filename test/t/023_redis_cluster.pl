@@ -63,8 +63,18 @@ sub wait_cluster
 manage('create', @address, '--cluster-replicas', '0', '--cluster-yes');
 wait_cluster('state', sub { $_[0]->cli('CLUSTER', 'INFO') =~ /cluster_state:ok.*cluster_slots_ok:16384.*cluster_known_nodes:3/s });
 
+# all that docs/redis.md says is needed
+sub allow
+{
+	my ($redis) = @_;
+
+	$redis->cli(split / /, 'ACL SETUSER cache on >password ~cache_ext:* -@all +get +set +cluster|slots +asking');
+	return;
+}
+allow($_) for @redis;
+
 my $node = new_node('main', conf => qq{
-cache_ext.redis_url = 'redis://$address[0]'
+cache_ext.redis_url = 'redis://cache:password\@$address[0]'
 cache_ext.storage = 'redis'
 cache_ext.redis_timeout = 5000
 cache_ext.redis_connect_timeout = 5000
@@ -171,6 +181,7 @@ $redis[2]->kill_now;
 like($session->query_safe($look), qr/^60\|/, 'a node dies: answers are right');
 like($node->safe_psql('postgres', $look), qr/^60\|/, 'for others too');
 $redis[2]->start;
+allow($redis[2]);
 all_hits('it is back');
 $redis[2]->pause;
 reload($node, 'cache_ext.redis_timeout' => '100');
@@ -185,18 +196,20 @@ wait_cluster('failure', sub { $_[0]->cli('CLUSTER', 'INFO') =~ /cluster_state:fa
 like($session->query_safe($look), qr/^60\|0$/, 'CLUSTERDOWN: computed');
 like($node->safe_psql('postgres', q{SELECT string_agg(last_error, '; ') FROM cache_redis}), qr/CLUSTERDOWN|could not connect/, 'noticed');
 $redis[2]->start;
+allow($redis[2]);
 wait_cluster('recovery', sub { $_[0]->cli('CLUSTER', 'INFO') =~ /cluster_state:ok/ });
 all_hits('complete again');
 
 # --- all seeds but one are dead; then that one, and others are known
 
 my $nobody = PostgreSQL::Test::Cluster::get_free_port();
-reload($node, 'cache_ext.redis_url' => "redis://127.0.0.1:$nobody,127.0.0.1:1,$address[1]");
+reload($node, 'cache_ext.redis_url' => "redis://cache:password\@127.0.0.1:$nobody,127.0.0.1:1,$address[1]");
 all_hits('one living seed of three');
 is($session->query_safe($look), '60|60', 'for the session too');
 $redis[1]->kill_now;
 like($session->query_safe($look), qr/^60\|/, 'the only seed dies');
 $redis[1]->start;
+allow($redis[1]);
 all_hits('and returns');
 
 # a clean restart, in a cluster
