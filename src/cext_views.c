@@ -368,7 +368,8 @@ copy_entry(CextEntry *e, TimestampTz now, EntryCopy *copy)
 	copy->alive = e->expires > now && cext_entry_alive(e);
 	copy->created = e->created;
 	copy->expires = e->expires;
-	copy->size = (Size) e->payload_offset + e->payload_size;
+	copy->size = e->ready_size > 0 ? CEXT_ENTRY_READY(e) + e->ready_size :
+		(Size) e->payload_offset + e->payload_size;
 	copy->nrows = e->nrows;
 	copy->hits = pg_atomic_read_u32(&e->hits);
 	copy->fill_us = e->fill_us;

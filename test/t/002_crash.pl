@@ -109,6 +109,16 @@ kill9($s);
 check_recovered('while holding a pin', 3);
 finish($s);
 
+# ... while it reads in place
+like($node->safe_psql('postgres', $big), qr/^60000\|57600000\|miss$/, 'large entry filled again');
+$holder = session($node);
+$holder->query_safe('SELECT pg_advisory_lock(30000)');
+$s = session($node);
+stop_in_place($node, $s);
+kill9($s);
+check_recovered('while reading in place', 3);
+finish($s, $holder);
+
 # prepared, then a crash: as after a restart
 $node->safe_psql('postgres',
 	q{BEGIN; UPDATE item SET v = v + 1 WHERE id = 1; PREPARE TRANSACTION 'one';});

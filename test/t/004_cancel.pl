@@ -136,6 +136,47 @@ for my $how (qw(cancel timeout terminate))
 	refill($name);
 }
 
+# reading it in place
+$holder->query_safe('SELECT pg_advisory_lock(30000)');
+for my $how (qw(cancel timeout terminate))
+{
+	my $name = "$how while reading in place";
+	my $s = session($node);
+
+	$s->query_safe($timeout) if $how eq 'timeout';
+	stop_in_place($node, $s);
+	interrupt($s, $how);
+	interrupted($s, $how, $name);
+	refill($name);
+}
+
+# an error there, in a transaction that goes on
+{
+	my $s = session($node);
+
+	$s->query_safe(q{SET lock_timeout = '10ms'; BEGIN; SAVEPOINT a});
+	begin_query($s, $big_in_place);
+	like(end_query($s), qr/canceling statement due to lock timeout/, 'error while reading in place');
+	$s->query_safe('ROLLBACK TO a');
+	refill('error while reading in place');
+	is($s->query_safe("SELECT 'works'; COMMIT"), 'works', 'error while reading in place: the transaction goes on');
+	$s->quit;
+}
+
+# an entry that is replaced under such a reader
+{
+	my $s = session($node);
+
+	stop_in_place($node, $s);
+	$node->safe_psql('postgres', q{SELECT cache_invalidate('big')});
+	like($node->safe_psql('postgres', $big), qr/miss$/, 'refilled while it is being read in place');
+	cmp_ok(memory_used($node), '>', 1.9 * $entry, 'both are in memory');
+	$holder->query_safe('SELECT pg_advisory_unlock(30000)');
+	is(end_query($s), '60000|57600000|hit', 'who reads in place gets the whole of the old one');
+	is(memory_used($node), $entry, 'which is gone then');
+	$s->quit;
+}
+
 # an error while streaming: the temporary file grows too large
 {
 	my $s = session($node);

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(new_node conf setup cached read_now session pid_of begin_query
-  end_query wait_paused wait_gone hold release memory_used stop_in_replay $big);
+  end_query wait_paused wait_gone hold release memory_used stop_in_replay stop_in_place $big $big_in_place);
 
 # What every node adds to postgresql.conf.  test/check names the file that also
 # says where the library is.
@@ -155,11 +155,18 @@ sub memory_used
 	return $node->safe_psql('postgres', 'SELECT memory_used FROM cache_stats');
 }
 
-# A result so large that replaying it takes a while.  With the smallest work_mem
-# it goes to a temporary file, whose growth can be watched.
+# A result so large that replaying it takes a while.  Numbered, its rows are put
+# into a tuplestore; with the smallest work_mem that is a temporary file, whose
+# growth can be watched.
 my $big_query = "SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 60000) g";
 our $big =
-  "SELECT count(*), sum(length(t)), (cache_last_status()).status FROM cached_query('big', '$big_query', 600) AS r(g integer, t text)";
+  "SELECT count(*), sum(length(t)), (cache_last_status()).status"
+  . " FROM ROWS FROM (cached_query('big', '$big_query', 600) AS (g integer, t text)) WITH ORDINALITY AS r(g, t, n)";
+
+# The same, read in place, with a lock to wait for in the middle.
+our $big_in_place =
+  "SELECT count(*), sum(length(t)), (cache_last_status()).status FROM cached_query('big', '$big_query', 600)"
+  . " AS r(g integer, t text) WHERE g <> 30000 OR pg_advisory_xact_lock_shared(30000) IS NOT NULL";
 
 # Make a session take $big from the cache, and stop its process in the middle of
 # that, with the entry pinned.
@@ -189,6 +196,19 @@ sub stop_in_replay
 		end_query($s);
 	}
 	die "could not stop the backend in a replay";
+}
+
+# Make a session wait in the middle of reading $big_in_place.  The holder has
+# locked 30000.
+sub stop_in_place
+{
+	my ($node, $s) = @_;
+
+	begin_query($s, $big_in_place);
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_locks WHERE pid = $s->{cext_pid} AND locktype = 'advisory' AND NOT granted")
+	  or die "session never waited";
+	return;
 }
 
 # SIGSTOP takes effect when the process next runs.
