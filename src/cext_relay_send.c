@@ -137,10 +137,10 @@ run(int node, CextRedisCommand *commands, int n)
 static void
 set_command(CextRedisCommand *c, int argc, const char **argv, const Size *lens)
 {
+	memset(c, 0, sizeof(CextRedisCommand));
 	c->argc = argc;
 	c->argv = palloc(argc * sizeof(char *));
 	c->argvlen = palloc(argc * sizeof(size_t));
-	c->reply = NULL;
 	for (int i = 0; i < argc; i++)
 	{
 		c->argv[i] = argv[i];
