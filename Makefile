@@ -55,6 +55,7 @@ OBJS = \
 	src/cache_ext.o \
 	src/cext_guc.o \
 	src/cext_stats.o \
+	src/cext_history.o \
 	src/cext_pattern.o \
 	src/cext_result.o \
 	src/cext_chunk.o \
@@ -84,6 +85,7 @@ OBJS = \
 	src/cext_tracker.o \
 	src/cext_flight.o \
 	src/cext_claim.o \
+	src/cext_refill.o \
 	src/cext_fill.o \
 	src/cext_query.o \
 	src/cext_read.o \
@@ -95,6 +97,7 @@ OBJS = \
 	src/cext_attach.o \
 	src/cext_views.o \
 	src/cext_redis_views.o \
+	src/cext_advice.o \
 	src/cext_explain.o \
 	src/cext_ddl.o \
 	src/cext_relay_json.o \

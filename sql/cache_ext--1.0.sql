@@ -528,6 +528,8 @@ CREATE FUNCTION cache_stats(
 	OUT invalidations bigint,
 	OUT coalesced bigint,
 	OUT errors bigint,
+	OUT verified bigint,
+	OUT divergences bigint,
 	OUT entries bigint,
 	OUT memory_used bigint,
 	OUT memory_limit bigint,
@@ -633,6 +635,45 @@ COMMENT ON COLUMN cache_relay.flushes IS
 REVOKE ALL ON FUNCTION cache_relay() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_relay() TO pg_read_all_stats;
 GRANT SELECT ON cache_relay TO pg_read_all_stats;
+CREATE FUNCTION cache_stats_hourly(
+	OUT hour timestamptz,
+	OUT hits bigint,
+	OUT misses bigint,
+	OUT hit_ratio double precision,
+	OUT bypasses bigint,
+	OUT fills bigint,
+	OUT fills_discarded bigint,
+	OUT evictions bigint,
+	OUT expirations bigint,
+	OUT invalidations bigint,
+	OUT coalesced bigint,
+	OUT errors bigint,
+	OUT divergences bigint,
+	OUT hit_time_mean_ms double precision,
+	OUT hit_time_p50_ms double precision,
+	OUT hit_time_p95_ms double precision,
+	OUT hit_time_p99_ms double precision,
+	OUT fill_time_mean_ms double precision,
+	OUT fill_time_p50_ms double precision,
+	OUT fill_time_p95_ms double precision,
+	OUT fill_time_p99_ms double precision,
+	OUT time_saved interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_stats_hourly'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 24;
+
+COMMENT ON FUNCTION cache_stats_hourly() IS
+'counters of the last 24 hours, a row for each hour, the current one last';
+
+CREATE VIEW cache_stats_hourly AS
+	SELECT * FROM cache_stats_hourly();
+
+COMMENT ON VIEW cache_stats_hourly IS
+'counters of the last 24 hours, a row for each hour, the current one last';
+COMMENT ON COLUMN cache_stats_hourly.hour IS
+'when it began, in whole hours of UTC';
+
+GRANT SELECT ON cache_stats_hourly TO PUBLIC;
 
 -- Keys begin with whatever an application puts there: not for everyone.
 CREATE FUNCTION cache_stats_by_namespace(
@@ -661,6 +702,53 @@ COMMENT ON COLUMN cache_stats_by_namespace.namespace IS
 REVOKE ALL ON FUNCTION cache_stats_by_namespace() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_stats_by_namespace() TO pg_read_all_stats;
 GRANT SELECT ON cache_stats_by_namespace TO pg_read_all_stats;
+
+CREATE FUNCTION cache_advice(
+	OUT namespace text,
+	OUT calls bigint,
+	OUT query_ms double precision,
+	OUT hit_ms double precision,
+	OUT miss_ms double precision,
+	OUT hit_ratio double precision,
+	OUT break_even_hit_ratio double precision,
+	OUT worthwhile boolean,
+	OUT refills_identical bigint,
+	OUT refills_changed bigint,
+	OUT refill_age interval,
+	OUT suggested_ttl interval,
+	OUT suggested_ttl_saves interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_advice'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
+
+COMMENT ON FUNCTION cache_advice() IS
+'whether caching pays, and what time to live suits, by the first segment of the key';
+
+CREATE VIEW cache_advice AS
+	SELECT * FROM cache_advice();
+
+COMMENT ON VIEW cache_advice IS
+'whether caching pays, and what time to live suits, by the first segment of the key';
+COMMENT ON COLUMN cache_advice.query_ms IS
+'mean time of the queries themselves';
+COMMENT ON COLUMN cache_advice.miss_ms IS
+'mean time of a call that ran the query, with looking up and storing';
+COMMENT ON COLUMN cache_advice.break_even_hit_ratio IS
+'hit ratio from which on the cache takes less time than the queries alone';
+COMMENT ON COLUMN cache_advice.refills_identical IS
+'results not invalidated that were the same when computed again';
+COMMENT ON COLUMN cache_advice.refills_changed IS
+'results not invalidated that were different when computed again';
+COMMENT ON COLUMN cache_advice.refill_age IS
+'mean age of the results computed again';
+COMMENT ON COLUMN cache_advice.suggested_ttl IS
+'age at which one result in 20 has changed unannounced; from 10 comparisons on, within a quarter and four times of refill_age';
+COMMENT ON COLUMN cache_advice.suggested_ttl_saves IS
+'time that it would have saved since the last reset; negative: cost';
+
+REVOKE ALL ON FUNCTION cache_advice() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_advice() TO pg_read_all_stats;
+GRANT SELECT ON cache_advice TO pg_read_all_stats;
 
 CREATE FUNCTION cache_bypass_reasons(
 	OUT reason text,

@@ -22,6 +22,7 @@
 #include "cext_flight.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
+#include "cext_history.h"
 #include "cext_inval.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
@@ -77,12 +78,14 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
 	RequestAddinShmemSpace(cext_relay_shmem_size());
+	RequestAddinShmemSpace(cext_history_shmem_size());
 	RequestNamedLWLockTranche("cache_ext_glob", 1);
 	RequestNamedLWLockTranche("cache_ext_prepared", 1);
 	RequestNamedLWLockTranche("cache_ext_partition", CEXT_PARTITIONS);
 	RequestNamedLWLockTranche("cache_ext_alloc", 1);
 	RequestNamedLWLockTranche("cache_ext_stats", 1);
 	RequestNamedLWLockTranche("cache_ext_relay", 1);
+	RequestNamedLWLockTranche("cache_ext_history", 1);
 }
 
 static void
@@ -101,6 +104,7 @@ shmem_startup(void)
 	cext_flight_shmem_init();
 	cext_stats_shmem_init();
 	cext_relay_shmem_init();
+	cext_history_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 	cext_state_startup();
 	cext_shmem_ready = true;
@@ -132,6 +136,7 @@ _PG_init(void)
 	cext_glob_init();
 	cext_epoch_init();
 	cext_relay_init();
+	cext_history_init();
 
 	cext_evict_set_dead_check(entry_surely_dead);
 	cext_inval_init();

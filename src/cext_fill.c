@@ -40,6 +40,7 @@
 #include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_prepared.h"
+#include "cext_refill.h"
 #include "cext_result.h"
 #include "cext_tier.h"
 #include "cext_tracker.h"
@@ -278,6 +279,7 @@ store_result(CextCall *call, const CextIdent *plain, const CextIdent *varying,
 		else
 			cext_identify_varying(plain, &ident);
 	}
+	cext_refill(&ident, &info, buf);
 	stored = cext_tier_store(&ident, &info, buf->data, buf->size);
 	cext_stats_add(stored ? CEXT_STAT_FILLS : CEXT_STAT_FILLS_DISCARDED, 1);
 	if (stored)

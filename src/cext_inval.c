@@ -33,10 +33,12 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #include "cext_event.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
+#include "cext_history.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
 #include "cext_prepared.h"
@@ -496,6 +498,7 @@ finish(bool committed)
 			cext_glob_resolve(patterns[i].seq);
 	commit_version = cext_version_finish(tag_list, ntags, commit_clock, tag_alone);
 	cext_event_resolve(committed);
+	cext_history_tick(GetCurrentTransactionStopTimestamp());
 	cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags + npatterns);
 }
 

@@ -25,6 +25,7 @@
 #include "cext_flight.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
+#include "cext_history.h"
 #include "cext_inval.h"
 #include "cext_prepared.h"
 #include "cext_result.h"
@@ -97,6 +98,8 @@ static bool
 usable(CextEntry *e, double ttl, CextBypass *reason)
 {
 	TimestampTz now = GetCurrentTimestamp();
+
+	cext_history_tick(now);
 
 	/* a shorter TTL given now counts for what is already there */
 	if (now >= e->expires ||
@@ -320,6 +323,10 @@ cext_count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 	cext_last_status.from_cache = status == CEXT_STATUS_HIT;
 	cext_last_status.elapsed_us = us;
 
+	/* a hit has looked at the clock when it found the entry */
+	if (status != CEXT_STATUS_HIT)
+		cext_history_tick(GetCurrentTimestamp());
+
 	switch (status)
 	{
 		case CEXT_STATUS_HIT:
@@ -331,6 +338,7 @@ cext_count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 				cext_stats_add(CEXT_STAT_SAVED_US, saved);
 				cext_stats_time(CEXT_HISTOGRAM_HIT, us);
 				cext_stats_ns_add(ns, CEXT_NS_HITS, 1);
+				cext_stats_ns_add(ns, CEXT_NS_HIT_NS, (uint64) (us * 1000));
 				cext_stats_ns_add(ns, CEXT_NS_SAVED_US, saved);
 				break;
 			}
@@ -543,6 +551,13 @@ cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
 	}
 	cext_count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
 					reason, stored, ns, 0, l->start);
+	if (reason == CEXT_CACHEABLE)
+	{
+		cext_stats_ns_add(ns, CEXT_NS_QUERIES, 1);
+		cext_stats_ns_add(ns, CEXT_NS_QUERY_NS, (uint64) (us * 1000));
+		cext_stats_ns_add(ns, CEXT_NS_MISS_NS,
+						  (uint64) (cext_last_status.elapsed_us * 1000));
+	}
 	return result;
 }
 

@@ -182,7 +182,6 @@ static bool recent_ready;
 StaticAssertDecl(CEXT_HISTOGRAM_BUCKETS % 4 == 0,
 				 "buckets come in whole powers of two");
 
-static void sum_blocks(CextStatsBlock *sum);
 static uint16 shared_namespace(const CextNamespace *ns);
 
 
@@ -406,8 +405,12 @@ cext_stats_namespace_name(uint16 ns, Oid *dbid, char *name)
  * ----------------------------------------------------------------
  */
 
-static void
-sum_blocks(CextStatsBlock *sum)
+/*
+ * All backends' counters since the server started, whatever was reset; they
+ * never go back.  Needs no lock.
+ */
+void
+cext_stats_sum(CextStatsBlock *sum)
 {
 	uint64	   *to = (uint64 *) sum;
 
@@ -436,7 +439,7 @@ cext_stats_read(CextStatsBlock *sum)
 
 	/* a reset between the two would make the difference negative */
 	LWLockAcquire(shared->lock, LW_SHARED);
-	sum_blocks(sum);
+	cext_stats_sum(sum);
 	base = (const uint64 *) &shared->base;
 	for (int i = 0; i < BLOCK_LENGTH; i++)
 		to[i] -= base[i];
@@ -450,7 +453,7 @@ cext_stats_reset(void)
 		return;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	sum_blocks(&shared->base);
+	cext_stats_sum(&shared->base);
 	shared->reset_time = GetCurrentTimestamp();
 	LWLockRelease(shared->lock);
 }

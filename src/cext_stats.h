@@ -26,6 +26,8 @@ typedef enum CextStat
 	CEXT_STAT_REDIS_MISSES,
 	CEXT_STAT_REDIS_ERRORS,		/* no answer, or an odd one */
 	CEXT_STAT_REDIS_WRITES,
+	CEXT_STAT_VERIFIED,			/* hits recomputed and compared */
+	CEXT_STAT_DIVERGENCES,		/* and found to differ */
 	CEXT_STAT_HIT_NS,			/* sums of times, in nanoseconds */
 	CEXT_STAT_FILL_NS,
 	CEXT_STAT_SAVED_US,			/* and in microseconds */
@@ -70,11 +72,19 @@ typedef enum CextHistogram
 
 typedef enum CextNsStat
 {
+	/* a hit adds to these three, so they lie together */
 	CEXT_NS_HITS,
+	CEXT_NS_HIT_NS,
+	CEXT_NS_SAVED_US,
 	CEXT_NS_MISSES,
 	CEXT_NS_BYPASSES,
 	CEXT_NS_FILLS,
-	CEXT_NS_SAVED_US,
+	CEXT_NS_QUERIES,			/* misses for which we ran a query */
+	CEXT_NS_QUERY_NS,			/* what the queries took, */
+	CEXT_NS_MISS_NS,			/* and what those calls took in all */
+	CEXT_NS_REFILLS_SAME,		/* what had not been invalidated, recomputed: */
+	CEXT_NS_REFILLS_CHANGED,	/* the same result, or another */
+	CEXT_NS_REFILL_AGE_US,		/* how old the results in their place were */
 	CEXT_NS_COUNT
 } CextNsStat;
 
@@ -84,9 +94,11 @@ typedef enum CextNsStat
 /* One backend's counters, written by it alone. */
 typedef struct CextStatsBlock
 {
+	/* these are kept by the hour, too: see cext_history.c */
 	uint64		counters[CEXT_STAT_COUNT];
-	uint64		bypasses[CEXT_BYPASS_COUNT];
 	uint64		histograms[CEXT_HISTOGRAM_COUNT][CEXT_HISTOGRAM_BUCKETS];
+	/* from here on they are not */
+	uint64		bypasses[CEXT_BYPASS_COUNT];
 	uint64		namespaces[CEXT_NAMESPACES][CEXT_NS_COUNT];
 } CextStatsBlock;
 
@@ -117,6 +129,7 @@ extern void cext_stats_time(CextHistogram histogram, double us);
 extern uint16 cext_stats_namespace(Oid dbid, const char *key, int keylen);
 
 /* reading */
+extern void cext_stats_sum(CextStatsBlock *sum);
 extern void cext_stats_read(CextStatsBlock *sum);
 extern void cext_stats_reset(void);
 extern TimestampTz cext_stats_reset_time(void);

@@ -341,6 +341,7 @@ cext_store_describe(CextEntry *e, CextIdent *id, CextEntryInfo *info)
 	info->xmax = e->xmax;
 	info->nrows = e->nrows;
 	info->fill_us = e->fill_us;
+	info->checksum = e->checksum;
 	info->ns = e->ns;
 	info->flags = e->flags & ~CEXT_ENTRY_PASSING;
 	info->ntags = e->ntags;
@@ -496,6 +497,7 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	e->ready_size = ready_size;
 	e->nrows = info->nrows;
 	e->fill_us = info->fill_us;
+	e->checksum = info->checksum;
 	e->keylen = id->keylen;
 	e->argslen = id->argslen;
 	e->ntags = info->ntags;

@@ -66,6 +66,7 @@ typedef struct CextEntry
 	uint32		ready_size;		/* rows as sent to a client, after the payload */
 	uint32		nrows;
 	uint32		fill_us;		/* what the query cost */
+	uint32		checksum;		/* of the payload; for comparisons only */
 	uint32		newer;			/* in its queue; alloc lock */
 	uint32		older;			/* likewise */
 	uint16		keylen;
@@ -103,6 +104,7 @@ typedef struct CextEntryInfo
 	uint64		xmax;
 	uint32		nrows;
 	uint32		fill_us;
+	uint32		checksum;
 	uint16		ns;
 	uint8		flags;
 	int			ntags;

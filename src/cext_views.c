@@ -36,12 +36,15 @@
 
 #include "cext_breaker.h"
 #include "cext_guc.h"
+#include "cext_history.h"
 #include "cext_query.h"
 #include "cext_stats.h"
 #include "cext_store.h"
 #include "cext_version.h"
+#include "cext_views.h"
 
 PG_FUNCTION_INFO_V1(cache_stats);
+PG_FUNCTION_INFO_V1(cache_stats_hourly);
 PG_FUNCTION_INFO_V1(cache_stats_by_namespace);
 PG_FUNCTION_INFO_V1(cache_bypass_reasons);
 PG_FUNCTION_INFO_V1(cache_entries);
@@ -62,6 +65,8 @@ enum
 	STATS_INVALIDATIONS,
 	STATS_COALESCED,
 	STATS_ERRORS,
+	STATS_VERIFIED,
+	STATS_DIVERGENCES,
 	STATS_ENTRIES,
 	STATS_MEMORY_USED,
 	STATS_MEMORY_LIMIT,
@@ -75,6 +80,27 @@ enum
 	STATS_REDIS_STATE,
 	STATS_RESET,
 	STATS_COLUMNS
+};
+
+enum
+{
+	HOUR_START,
+	HOUR_HITS,
+	HOUR_MISSES,
+	HOUR_HIT_RATIO,
+	HOUR_BYPASSES,
+	HOUR_FILLS,
+	HOUR_FILLS_DISCARDED,
+	HOUR_EVICTIONS,
+	HOUR_EXPIRATIONS,
+	HOUR_INVALIDATIONS,
+	HOUR_COALESCED,
+	HOUR_ERRORS,
+	HOUR_DIVERGENCES,
+	HOUR_HIT_TIMES,				/* mean, p50, p95, p99 */
+	HOUR_FILL_TIMES = HOUR_HIT_TIMES + 4,
+	HOUR_TIME_SAVED = HOUR_FILL_TIMES + 4,
+	HOUR_COLUMNS
 };
 
 enum
@@ -145,10 +171,6 @@ typedef struct EntryCopy
 
 static Datum tuple_datum(FunctionCallInfo fcinfo, int ncolumns,
 						 Datum *values, bool *nulls);
-static Datum microseconds(int64 us);
-static void set_ratio(Datum *value, bool *null, uint64 hits, uint64 misses);
-static void set_times(Datum *values, bool *nulls, const CextStatsBlock *sum,
-					  CextHistogram histogram, CextStat total_ns);
 static bool copy_entry(CextEntry *e, TimestampTz now, EntryCopy *copy);
 static Datum readable_tags(const EntryCopy *copy);
 
@@ -172,8 +194,8 @@ tuple_datum(FunctionCallInfo fcinfo, int ncolumns, Datum *values, bool *nulls)
 }
 
 /* An interval, with days of 24 hours. */
-static Datum
-microseconds(int64 us)
+Datum
+cext_microseconds(int64 us)
 {
 	Interval   *interval = palloc0(sizeof(Interval));
 
@@ -183,8 +205,8 @@ microseconds(int64 us)
 }
 
 /* Hits among the lookups; null if there were none. */
-static void
-set_ratio(Datum *value, bool *null, uint64 hits, uint64 misses)
+void
+cext_set_ratio(Datum *value, bool *null, uint64 hits, uint64 misses)
 {
 	if (hits + misses > 0)
 		*value = Float8GetDatum((double) hits / (double) (hits + misses));
@@ -193,9 +215,9 @@ set_ratio(Datum *value, bool *null, uint64 hits, uint64 misses)
 }
 
 /* Four columns: mean, p50, p95 and p99 in ms; null if there are no events. */
-static void
-set_times(Datum *values, bool *nulls, const CextStatsBlock *sum,
-		  CextHistogram histogram, CextStat total_ns)
+void
+cext_set_times(Datum *values, bool *nulls, const CextStatsBlock *sum,
+			   CextHistogram histogram, CextStat total_ns)
 {
 	static const double fractions[] = {0.50, 0.95, 0.99};
 	const uint64 *h = sum->histograms[histogram];
@@ -247,6 +269,8 @@ cache_stats(PG_FUNCTION_ARGS)
 		{STATS_REDIS_MISSES, CEXT_STAT_REDIS_MISSES},
 		{STATS_REDIS_ERRORS, CEXT_STAT_REDIS_ERRORS},
 		{STATS_REDIS_WRITES, CEXT_STAT_REDIS_WRITES},
+		{STATS_VERIFIED, CEXT_STAT_VERIFIED},
+		{STATS_DIVERGENCES, CEXT_STAT_DIVERGENCES},
 	};
 
 	cext_stats_read(sum);
@@ -256,16 +280,16 @@ cache_stats(PG_FUNCTION_ARGS)
 	for (int i = 0; i < lengthof(counters); i++)
 		values[counters[i].column] =
 			Int64GetDatum((int64) sum->counters[counters[i].stat]);
-	set_ratio(&values[STATS_HIT_RATIO], &nulls[STATS_HIT_RATIO],
-			  sum->counters[CEXT_STAT_HITS], sum->counters[CEXT_STAT_MISSES]);
+	cext_set_ratio(&values[STATS_HIT_RATIO], &nulls[STATS_HIT_RATIO],
+				   sum->counters[CEXT_STAT_HITS], sum->counters[CEXT_STAT_MISSES]);
 	values[STATS_ENTRIES] = Int64GetDatum((int64) usage.entries);
 	values[STATS_MEMORY_USED] = Int64GetDatum((int64) usage.used);
 	values[STATS_MEMORY_LIMIT] = Int64GetDatum((int64) usage.limit);
-	set_times(&values[STATS_HIT_TIMES], &nulls[STATS_HIT_TIMES], sum,
-			  CEXT_HISTOGRAM_HIT, CEXT_STAT_HIT_NS);
-	set_times(&values[STATS_FILL_TIMES], &nulls[STATS_FILL_TIMES], sum,
-			  CEXT_HISTOGRAM_FILL, CEXT_STAT_FILL_NS);
-	values[STATS_TIME_SAVED] = microseconds((int64) sum->counters[CEXT_STAT_SAVED_US]);
+	cext_set_times(&values[STATS_HIT_TIMES], &nulls[STATS_HIT_TIMES], sum,
+				   CEXT_HISTOGRAM_HIT, CEXT_STAT_HIT_NS);
+	cext_set_times(&values[STATS_FILL_TIMES], &nulls[STATS_FILL_TIMES], sum,
+				   CEXT_HISTOGRAM_FILL, CEXT_STAT_FILL_NS);
+	values[STATS_TIME_SAVED] = cext_microseconds((int64) sum->counters[CEXT_STAT_SAVED_US]);
 	values[STATS_REDIS_STATE] = CStringGetTextDatum(cext_breaker_name(CEXT_BREAKER_SERVER));
 	if (TIMESTAMP_NOT_FINITE(reset))
 		nulls[STATS_RESET] = true;
@@ -273,6 +297,63 @@ cache_stats(PG_FUNCTION_ARGS)
 		values[STATS_RESET] = TimestampTzGetDatum(reset);
 
 	return tuple_datum(fcinfo, STATS_COLUMNS, values, nulls);
+}
+
+/* A row for each of the last hours, as far as they are recorded. */
+Datum
+cache_stats_hourly(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	CextStatsBlock *counts = palloc(sizeof(CextStatsBlock));
+	CextHistory *history;
+	TimestampTz start;
+	static const struct
+	{
+		int			column;
+		CextStat	stat;
+	}			columns[] =
+	{
+		{HOUR_HITS, CEXT_STAT_HITS},
+		{HOUR_MISSES, CEXT_STAT_MISSES},
+		{HOUR_BYPASSES, CEXT_STAT_BYPASSES},
+		{HOUR_FILLS, CEXT_STAT_FILLS},
+		{HOUR_FILLS_DISCARDED, CEXT_STAT_FILLS_DISCARDED},
+		{HOUR_EVICTIONS, CEXT_STAT_EVICTIONS},
+		{HOUR_EXPIRATIONS, CEXT_STAT_EXPIRATIONS},
+		{HOUR_INVALIDATIONS, CEXT_STAT_INVALIDATIONS},
+		{HOUR_COALESCED, CEXT_STAT_COALESCED},
+		{HOUR_ERRORS, CEXT_STAT_ERRORS},
+		{HOUR_DIVERGENCES, CEXT_STAT_DIVERGENCES},
+	};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!cext_active())
+		return (Datum) 0;
+
+	history = cext_history_copy();
+	for (int back = CEXT_HISTORY_HOURS - 1; back >= 0; back--)
+	{
+		Datum		values[HOUR_COLUMNS] = {0};
+		bool		nulls[HOUR_COLUMNS] = {0};
+
+		if (!cext_history_hour(history, back, &start, counts))
+			continue;
+		values[HOUR_START] = TimestampTzGetDatum(start);
+		for (int i = 0; i < lengthof(columns); i++)
+			values[columns[i].column] =
+				Int64GetDatum((int64) counts->counters[columns[i].stat]);
+		cext_set_ratio(&values[HOUR_HIT_RATIO], &nulls[HOUR_HIT_RATIO],
+					   counts->counters[CEXT_STAT_HITS],
+					   counts->counters[CEXT_STAT_MISSES]);
+		cext_set_times(&values[HOUR_HIT_TIMES], &nulls[HOUR_HIT_TIMES], counts,
+					   CEXT_HISTOGRAM_HIT, CEXT_STAT_HIT_NS);
+		cext_set_times(&values[HOUR_FILL_TIMES], &nulls[HOUR_FILL_TIMES], counts,
+					   CEXT_HISTOGRAM_FILL, CEXT_STAT_FILL_NS);
+		values[HOUR_TIME_SAVED] =
+			cext_microseconds((int64) counts->counters[CEXT_STAT_SAVED_US]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 /*
@@ -306,11 +387,11 @@ cache_stats_by_namespace(PG_FUNCTION_ARGS)
 		values[NAMESPACE_NAME] = CStringGetTextDatum(name);
 		values[NAMESPACE_HITS] = Int64GetDatum((int64) counters[CEXT_NS_HITS]);
 		values[NAMESPACE_MISSES] = Int64GetDatum((int64) counters[CEXT_NS_MISSES]);
-		set_ratio(&values[NAMESPACE_HIT_RATIO], &nulls[NAMESPACE_HIT_RATIO],
-				  counters[CEXT_NS_HITS], counters[CEXT_NS_MISSES]);
+		cext_set_ratio(&values[NAMESPACE_HIT_RATIO], &nulls[NAMESPACE_HIT_RATIO],
+					   counters[CEXT_NS_HITS], counters[CEXT_NS_MISSES]);
 		values[NAMESPACE_BYPASSES] = Int64GetDatum((int64) counters[CEXT_NS_BYPASSES]);
 		values[NAMESPACE_FILLS] = Int64GetDatum((int64) counters[CEXT_NS_FILLS]);
-		values[NAMESPACE_TIME_SAVED] = microseconds((int64) counters[CEXT_NS_SAVED_US]);
+		values[NAMESPACE_TIME_SAVED] = cext_microseconds((int64) counters[CEXT_NS_SAVED_US]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -344,6 +425,7 @@ Datum
 cache_stats_reset(PG_FUNCTION_ARGS)
 {
 	cext_stats_reset();
+	cext_history_reset();
 	PG_RETURN_VOID();
 }
 
@@ -511,8 +593,8 @@ cache_last_status(PG_FUNCTION_ARGS)
 				TimestampTz now = GetCurrentTimestamp();
 
 				values[LAST_TIER] = CStringGetTextDatum(last->from_redis ? "redis" : "shared_memory");
-				values[LAST_AGE] = microseconds(Max(now - last->created, 0));
-				values[LAST_TTL_LEFT] = microseconds(Max(last->expires - now, 0));
+				values[LAST_AGE] = cext_microseconds(Max(now - last->created, 0));
+				values[LAST_TTL_LEFT] = cext_microseconds(Max(last->expires - now, 0));
 				nulls[LAST_TIER] = nulls[LAST_AGE] = nulls[LAST_TTL_LEFT] = false;
 			}
 			break;

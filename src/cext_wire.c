@@ -66,6 +66,8 @@ typedef struct WireHeader
 	uint32		fill_us;
 	uint32		payload_size;	/* as it was */
 	uint32		stored_size;	/* as it is here */
+	uint32		checksum;		/* of the payload, for comparisons */
+	uint32		reserved2;
 	uint16		keylen;
 	uint16		argslen;
 	uint16		ntags;
@@ -228,6 +230,7 @@ cext_wire_encode(const CextIdent *id, const CextEntryInfo *info,
 	header.roleid = id->roleid;
 	header.nrows = info->nrows;
 	header.fill_us = info->fill_us;
+	header.checksum = info->checksum;
 	header.payload_size = size;
 	header.keylen = id->keylen;
 	header.argslen = id->argslen;
@@ -401,6 +404,7 @@ cext_wire_decode(const char *bytes, Size length, const CextIdent *id,
 	e->payload_offset = head;
 	e->nrows = header.nrows;
 	e->fill_us = header.fill_us;
+	e->checksum = header.checksum;
 	e->keylen = header.keylen;
 	e->argslen = header.argslen;
 	e->ntags = header.ntags;
