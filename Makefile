@@ -54,6 +54,7 @@ DATA = $(wildcard sql/cache_ext--*.sql)
 OBJS = \
 	src/cache_ext.o \
 	src/cext_guc.o \
+	src/cext_log.o \
 	src/cext_stats.o \
 	src/cext_history.o \
 	src/cext_pattern.o \
@@ -87,6 +88,7 @@ OBJS = \
 	src/cext_claim.o \
 	src/cext_refill.o \
 	src/cext_fill.o \
+	src/cext_verify.o \
 	src/cext_query.o \
 	src/cext_read.o \
 	src/cext_send.o \

@@ -12,6 +12,8 @@
  *	6. store, unless something was learned against it, the transaction has
  *	   written, or one of the tags has moved since the stamp
  *
+ * When a hit is verified (cext_verify.c), step 6 is a comparison instead.
+ *
  * The caller gets its rows whatever becomes of step 6.  An error in the query
  * goes through as it is, with a context line naming the key; nothing is stored.
  *
@@ -44,6 +46,7 @@
 #include "cext_result.h"
 #include "cext_tier.h"
 #include "cext_tracker.h"
+#include "cext_verify.h"
 
 /* A recent 32-bit xid as a full one. */
 uint64
@@ -95,6 +98,11 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	MinimalTuple row = cext_row_flatten(slot, r->row_context);
 
 	cext_row_append(r->buf, row);
+	if (r->store == NULL)		/* to be compared only */
+	{
+		MemoryContextReset(r->row_context);
+		return true;
+	}
 	ExecStoreMinimalTuple(row, r->slot, false);
 	cext_row_put(r->store, r->slot, r->expected);
 	ExecClearTuple(r->slot);
@@ -406,7 +414,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 			cext_identify_varying(ident, &before);
 			varying = &before;
 		}
-		if (call->args.form == 'r')
+		if (call->args.form == 'r' && call->compare == NULL)
 			check_columns(query, expected);
 
 		/*
@@ -441,10 +449,13 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 				buf.limit = 0;	/* do not collect in vain */
 			cext_desc_append(&buf, desc);
 			receiver.pub.receiveSlot = receive_row;
-			receiver.store = tuplestore;
-			receiver.expected = expected;
-			receiver.slot = MakeSingleTupleTableSlot(cext_live_columns(expected),
-													 &TTSOpsMinimalTuple);
+			if (call->compare == NULL)
+			{
+				receiver.store = tuplestore;
+				receiver.expected = expected;
+				receiver.slot = MakeSingleTupleTableSlot(cext_live_columns(expected),
+														 &TTSOpsMinimalTuple);
+			}
 		}
 		else
 		{
@@ -474,7 +485,12 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, start);
 		*us = INSTR_TIME_GET_DOUBLE(end) * 1e6;
-		if (cext_active() && cext_enabled && cext_enable_writes)
+		if (call->compare != NULL)
+			call->verdict = tracker.reason == CEXT_CACHEABLE &&
+				!TransactionIdIsValid(GetTopTransactionIdIfAny()) ?
+				cext_verify_compare(call->compare, call->args.form, &buf) :
+				CEXT_VERDICT_OPEN;
+		else if (cext_active() && cext_enabled && cext_enable_writes)
 			*stored = store_result(call, ident, varying, &tracker, globs, xmax,
 								   call->ttl, *us, &buf, reason);
 		else
@@ -483,7 +499,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 	}
 	PG_FINALLY();
 	{
-		if (failed)
+		if (failed && call->compare == NULL)
 			cext_stats_add(CEXT_STAT_ERRORS, 1);
 		/* an outer entry lives no longer than this one, stored or not */
 		tracker.expires = Min(tracker.expires, GetCurrentTimestamp() +

@@ -32,6 +32,8 @@ int			cext_volatile_functions = CEXT_VOLATILE_BYPASS;
 bool		cext_redis_relay = false;
 int			cext_redis_relay_queue = 4096;
 char	   *cext_redis_relay_prefix = NULL;
+double		cext_verify_fraction = 0.0;
+int			cext_log_operations = 0;
 char	   *cext_identity_settings = NULL;
 
 int			cext_identity_count = 0;
@@ -39,6 +41,8 @@ const char *const *cext_identity_names = NULL;
 uint64		cext_identity_generation = 1;
 
 bool		cext_shmem_ready = false;
+
+static char *log_operations = NULL; /* as it was set */
 
 static const struct config_enum_entry volatile_options[] = {
 	{"bypass", CEXT_VOLATILE_BYPASS, false},
@@ -97,6 +101,66 @@ assign_identity_settings(const char *newval, void *extra)
 	cext_identity_count = parsed->count;
 	cext_identity_names = parsed->names;
 	cext_identity_generation++;
+}
+
+static const struct
+{
+	const char *name;
+	CextLogKind kinds;
+}			log_kinds[] =
+
+{
+	{"off", 0},
+	{"all", CEXT_LOG_ALL},
+	{"hit", CEXT_LOG_HIT},
+	{"miss", CEXT_LOG_MISS},
+	{"bypass", CEXT_LOG_BYPASS},
+	{"set", CEXT_LOG_SET},
+	{"invalidate", CEXT_LOG_INVALIDATE},
+};
+
+static bool
+check_log_operations(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *list;
+	ListCell   *lc;
+	int		   *kinds;
+
+	if (!SplitIdentifierString(copy, ',', &list))
+	{
+		GUC_check_errdetail("List syntax is invalid.");
+		return false;
+	}
+	kinds = cext_guc_malloc(sizeof(int));
+	if (kinds == NULL)
+		return false;
+	*kinds = 0;
+	*extra = kinds;
+	foreach(lc, list)
+	{
+		int			i = 0;
+
+		while (i < (int) lengthof(log_kinds) &&
+			   strcmp(lfirst(lc), log_kinds[i].name) != 0)
+			i++;
+		if (i == (int) lengthof(log_kinds))
+		{
+			GUC_check_errdetail("Unrecognized key word: \"%s\".", (char *) lfirst(lc));
+			GUC_check_errhint("Kinds are \"hit\", \"miss\", \"bypass\", \"set\" and \"invalidate\"; or \"all\", or \"off\".");
+			return false;
+		}
+		*kinds |= log_kinds[i].kinds;
+	}
+	list_free(list);
+	pfree(copy);
+	return true;
+}
+
+static void
+assign_log_operations(const char *newval, void *extra)
+{
+	cext_log_operations = *(int *) extra;
 }
 
 /*
@@ -196,6 +260,28 @@ cext_guc_define(void)
 							 PGC_SUSET,
 							 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomRealVariable("cache_ext.verify_fraction",
+							 "Share of hits that are recomputed and compared.",
+							 "If the results differ, that is counted and logged, and the fresh one is returned.",
+							 &cext_verify_fraction,
+							 0.0,
+							 0.0,
+							 1.0,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("cache_ext.log_operations",
+							   "Writes a line for each operation of these kinds to the server's log.",
+							   "A list of \"hit\", \"miss\", \"bypass\", \"set\" and \"invalidate\"; or \"all\", or \"off\".",
+							   &log_operations,
+							   "off",
+							   PGC_SUSET,
+							   GUC_LIST_INPUT,
+							   check_log_operations,
+							   assign_log_operations,
+							   NULL);
 
 	DefineCustomStringVariable("cache_ext.identity_settings",
 							   "Settings that are part of every entry's identity.",

@@ -18,6 +18,17 @@ typedef enum CextVolatileChoice
 	CEXT_VOLATILE_CACHE
 } CextVolatileChoice;
 
+/* what cache_ext.log_operations can name */
+typedef enum CextLogKind
+{
+	CEXT_LOG_HIT = 0x01,
+	CEXT_LOG_MISS = 0x02,
+	CEXT_LOG_BYPASS = 0x04,
+	CEXT_LOG_SET = 0x08,
+	CEXT_LOG_INVALIDATE = 0x10,
+	CEXT_LOG_ALL = 0x1F
+} CextLogKind;
+
 extern bool cext_enabled;
 extern bool cext_enable_reads;
 extern bool cext_enable_writes;
@@ -30,6 +41,8 @@ extern int	cext_volatile_functions;
 extern bool cext_redis_relay;
 extern int	cext_redis_relay_queue; /* kilobytes */
 extern char *cext_redis_relay_prefix;
+extern double cext_verify_fraction;
+extern int	cext_log_operations;	/* parsed: bits of CextLogKind */
 extern char *cext_identity_settings;
 
 /* the parsed list, and a number that changes with it */

@@ -40,6 +40,7 @@
 #include "cext_guc.h"
 #include "cext_history.h"
 #include "cext_inval.h"
+#include "cext_log.h"
 #include "cext_pattern.h"
 #include "cext_prepared.h"
 #include "cext_relation.h"
@@ -434,7 +435,11 @@ static void
 pre_commit(void)
 {
 	TransactionId xid;
+	instr_time	start;
 
+	INSTR_TIME_SET_ZERO(start);
+	if (cext_logs(CEXT_LOG_INVALIDATE))
+		INSTR_TIME_SET_CURRENT(start);
 	commit_globs = cext_glob_resolved();
 	commit_clock = cext_version_clock();
 	if (!cext_inval_pending())
@@ -460,6 +465,9 @@ pre_commit(void)
 	cext_version_publish(xid, tag_list, ntags);
 	published = pre_committed = true;
 	cext_event_reserve();
+	if (cext_logs(CEXT_LOG_INVALIDATE))
+		cext_log("commit", NULL, 0, cext_elapsed_us(start), " tags=%d patterns=%d",
+				 ntags, npatterns);
 }
 
 static void

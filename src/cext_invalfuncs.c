@@ -20,6 +20,7 @@
 
 #include "cext_guc.h"
 #include "cext_inval.h"
+#include "cext_log.h"
 #include "cext_pattern.h"
 #include "cext_query.h"
 #include "cext_relation.h"
@@ -105,6 +106,14 @@ null_argument(const char *name)
 			 errmsg("%s must not be null", name)));
 }
 
+static void
+log_invalidation(const char *pattern, int len, instr_time start, int64 n)
+{
+	if (cext_logs(CEXT_LOG_INVALIDATE))
+		cext_log("invalidate", pattern, len, cext_elapsed_us(start),
+				 " entries=" INT64_FORMAT, n);
+}
+
 /* cache_invalidate(pattern) returns bigint */
 Datum
 cache_invalidate(PG_FUNCTION_ARGS)
@@ -112,7 +121,9 @@ cache_invalidate(PG_FUNCTION_ARGS)
 	text	   *pattern;
 	Patterns	p;
 	int64		n;
+	instr_time	start;
 
+	INSTR_TIME_SET_CURRENT(start);
 	if (PG_ARGISNULL(0))
 		null_argument("cache key pattern");
 	pattern = PG_GETARG_TEXT_PP(0);
@@ -121,6 +132,7 @@ cache_invalidate(PG_FUNCTION_ARGS)
 	p.patterns = &pattern;
 	n = count_entries(matches_any, &p);
 	cext_inval_pattern(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern));
+	log_invalidation(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern), start, n);
 	PG_RETURN_INT64(n);
 }
 
@@ -132,7 +144,9 @@ cache_invalidate_many(PG_FUNCTION_ARGS)
 	bool	   *nulls;
 	Patterns	p;
 	int64		n;
+	instr_time	start;
 
+	INSTR_TIME_SET_CURRENT(start);
 	if (PG_ARGISNULL(0))
 		null_argument("array of cache key patterns");
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT,
@@ -147,7 +161,11 @@ cache_invalidate_many(PG_FUNCTION_ARGS)
 	}
 	n = p.n > 0 ? count_entries(matches_any, &p) : 0;
 	for (int i = 0; i < p.n; i++)
+	{
 		cext_inval_pattern(VARDATA_ANY(p.patterns[i]), VARSIZE_ANY_EXHDR(p.patterns[i]));
+		log_invalidation(VARDATA_ANY(p.patterns[i]), VARSIZE_ANY_EXHDR(p.patterns[i]),
+						 start, n);
+	}
 	PG_RETURN_INT64(n);
 }
 
@@ -178,11 +196,15 @@ cache_invalidate_table(PG_FUNCTION_ARGS)
 {
 	TagPair		t;
 	int64		n;
+	instr_time	start;
+	char	   *name;
 
+	INSTR_TIME_SET_CURRENT(start);
 	if (PG_ARGISNULL(0))
 		null_argument("relation");
 	t.relid = PG_GETARG_OID(0);
-	if (get_rel_name(t.relid) == NULL)
+	name = get_rel_name(t.relid);
+	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", t.relid)));
@@ -192,6 +214,10 @@ cache_invalidate_table(PG_FUNCTION_ARGS)
 	t.tree = cext_tag_tree(MyDatabaseId, t.relid);
 	n = count_entries(reads_relation, &t);
 	cext_inval_relation_tree(t.relid);
+	if (cext_logs(CEXT_LOG_INVALIDATE))
+		cext_log("invalidate", NULL, 0, cext_elapsed_us(start),
+				 " relation=%s entries=" INT64_FORMAT,
+				 cext_quote_key(name, strlen(name)), n);
 	PG_RETURN_INT64(n);
 }
 
@@ -205,8 +231,12 @@ any_entry(CextEntry *e, void *arg)
 Datum
 cache_clear(PG_FUNCTION_ARGS)
 {
-	int64		n = count_entries(any_entry, NULL);
+	int64		n;
+	instr_time	start;
 
+	INSTR_TIME_SET_CURRENT(start);
+	n = count_entries(any_entry, NULL);
 	cext_inval_all();
+	log_invalidation("*", 1, start, n);
 	PG_RETURN_INT64(n);
 }

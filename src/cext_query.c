@@ -27,11 +27,13 @@
 #include "cext_guc.h"
 #include "cext_history.h"
 #include "cext_inval.h"
+#include "cext_log.h"
 #include "cext_prepared.h"
 #include "cext_result.h"
 #include "cext_temptype.h"
 #include "cext_tier.h"
 #include "cext_tracker.h"
+#include "cext_verify.h"
 
 CextLastStatus cext_last_status;
 
@@ -451,6 +453,25 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 }
 
 /*
+ * May a pinned entry be served?  If not, it is unpinned.  The time that it takes
+ * to find out is not the hit's.
+ */
+static pg_noinline bool
+verify(CextCall *call, CextLookup *l, CextEntry *e)
+{
+	instr_time	before;
+	instr_time	after;
+	bool		result;
+
+	INSTR_TIME_SET_CURRENT(before);
+	result = cext_verify(call, &l->ident, e);
+	INSTR_TIME_SET_CURRENT(after);
+	INSTR_TIME_SUBTRACT(after, before);
+	INSTR_TIME_ADD(l->start, after);
+	return result;
+}
+
+/*
  * Begin a call: the entry that answers it, pinned, or NULL.  Nothing that can
  * fail may come between this and remembering the pin.
  */
@@ -482,7 +503,12 @@ cext_lookup(CextCall *call, CextLookup *l)
 			l->reason = CEXT_BYPASS_READS_OFF;
 	}
 	if (e != NULL && l->claimed)
+	{
 		cext_flight_end(CEXT_LANDED_STORED);
+		l->claimed = false;
+	}
+	if (unlikely(cext_verify_fraction > 0) && e != NULL && !verify(call, l, e))
+		return NULL;
 	return e;
 }
 
@@ -498,6 +524,9 @@ cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
 		cext_tracker_entry(e);
 	cext_store_hit(e);
 	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, e->ns, e->fill_us, l->start);
+	if (cext_logs(CEXT_LOG_HIT))
+		cext_log("hit", l->ident.key, l->ident.keylen, cext_last_status.elapsed_us,
+				 " saved_ms=%.3f", e->fill_us / 1000.0);
 }
 
 /* Where nothing was found: the answer as computed here. */
@@ -557,7 +586,13 @@ cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
 		cext_stats_ns_add(ns, CEXT_NS_QUERY_NS, (uint64) (us * 1000));
 		cext_stats_ns_add(ns, CEXT_NS_MISS_NS,
 						  (uint64) (cext_last_status.elapsed_us * 1000));
+		if (cext_logs(CEXT_LOG_MISS))
+			cext_log("miss", l->ident.key, l->ident.keylen, cext_last_status.elapsed_us,
+					 " query_ms=%.3f stored=%s", us / 1000.0, stored ? "true" : "false");
 	}
+	else if (cext_logs(CEXT_LOG_BYPASS))
+		cext_log("bypass", l->ident.key, l->ident.keylen, cext_last_status.elapsed_us,
+				 " reason=\"%s\"", cext_bypass_name(reason));
 	return result;
 }
 

@@ -39,12 +39,22 @@ typedef struct CextLastStatus
 
 extern CextLastStatus cext_last_status;
 
+/* What comparing an entry with a fresh result has shown. */
+typedef enum CextVerdict
+{
+	CEXT_VERDICT_OPEN,			/* nothing, it does not hold any more */
+	CEXT_VERDICT_SAME,
+	CEXT_VERDICT_DIFFERENT
+} CextVerdict;
+
 /* One call of a read function. */
 typedef struct CextCall
 {
 	CextArgs	args;			/* key, query and arguments */
 	double		ttl;			/* seconds; negative: take the default */
 	Oid			schema;			/* of the extension */
+	CextEntry  *compare;		/* do not store, but compare with this one */
+	CextVerdict verdict;
 } CextCall;
 
 /* The call between its parts: found or not, what is to be known later. */

@@ -36,6 +36,7 @@
 #include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
+#include "cext_log.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
@@ -368,6 +369,24 @@ take_value(CextEntry *e)
 	return (Jsonb *) result;
 }
 
+/* Count a reading, and log it. */
+static void
+end_get(CextStatus status, CextBypass reason, uint16 ns, const CextIdent *id,
+		instr_time start)
+{
+	cext_count_call(status, reason, false, ns, 0, start);
+	if (cext_logs(status == CEXT_STATUS_HIT ? CEXT_LOG_HIT :
+				  status == CEXT_STATUS_MISS ? CEXT_LOG_MISS : CEXT_LOG_BYPASS))
+	{
+		if (status == CEXT_STATUS_BYPASS)
+			cext_log("bypass", id->key, id->keylen, cext_last_status.elapsed_us,
+					 " reason=\"%s\"", cext_bypass_name(reason));
+		else
+			cext_log(status == CEXT_STATUS_HIT ? "hit" : "miss", id->key, id->keylen,
+					 cext_last_status.elapsed_us, " kind=value");
+	}
+}
+
 /*
  * A value as this transaction sees it: palloc'd, or NULL.  "fetched" is what
  * Redis has given for it already; "asked" says that it was asked.
@@ -388,8 +407,8 @@ get_value(const CextIdent *id, CextEntry *fetched, bool asked)
 	v = pending_value(id);
 	if (v != NULL)
 	{
-		cext_count_call(v->bytes != NULL ? CEXT_STATUS_HIT : CEXT_STATUS_MISS,
-						CEXT_CACHEABLE, false, ns, 0, start);
+		end_get(v->bytes != NULL ? CEXT_STATUS_HIT : CEXT_STATUS_MISS,
+				CEXT_CACHEABLE, ns, id, start);
 		cext_last_status.from_cache = false;
 		return v->bytes == NULL ? NULL :
 			(Jsonb *) memcpy(palloc(v->size), v->bytes, v->size);
@@ -400,12 +419,12 @@ get_value(const CextIdent *id, CextEntry *fetched, bool asked)
 		e = asked ? cext_find_near(id, -1, &reason) : cext_find(id, -1, &reason, NULL);
 	if (e == NULL)
 	{
-		cext_count_call(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
-						reason, false, ns, 0, start);
+		end_get(reason == CEXT_CACHEABLE ? CEXT_STATUS_MISS : CEXT_STATUS_BYPASS,
+				reason, ns, id, start);
 		return NULL;
 	}
 	result = take_value(e);
-	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, ns, 0, start);
+	end_get(CEXT_STATUS_HIT, CEXT_CACHEABLE, ns, id, start);
 	return result;
 }
 
@@ -457,7 +476,9 @@ static void
 set_value(const char *key, int keylen, Jsonb *value, double ttl)
 {
 	CextIdent	id;
+	instr_time	start;
 
+	INSTR_TIME_SET_CURRENT(start);
 	check_key(key, keylen);
 	if (cext_session_bypass() == CEXT_BYPASS_NOT_PRELOADED ||
 		cext_session_bypass() == CEXT_BYPASS_RECOVERY)
@@ -475,6 +496,9 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 	cext_inval_add_value(cext_tag_value(id.hash));
 	cext_event(CEXT_RELAY_KEY, key, keylen);
 	add_pending(&id, (char *) value, value != NULL ? VARSIZE(value) : 0, ttl);
+	if (cext_logs(CEXT_LOG_SET))
+		cext_log(value != NULL ? "set" : "delete", key, keylen, cext_elapsed_us(start),
+				 " bytes=%zu", value != NULL ? (Size) VARSIZE(value) : 0);
 }
 
 /* The time to live in argument n, which need not be there. */
