@@ -874,3 +874,171 @@ COMMENT ON COLUMN cache_triggers.enabled IS
 'origin, replica, always, or disabled, as ALTER TABLE sets it (session_replication_role)';
 
 GRANT SELECT ON cache_triggers TO PUBLIC;
+
+--
+-- What to do
+--
+-- Figures of the whole cache are those of the current hour and the one before,
+-- so that a recommendation goes away with its cause.  Below a hundred calls, or
+-- twenty comparisons, there is nothing to conclude.
+--
+CREATE VIEW cache_recommendations AS
+	WITH recent AS (
+		SELECT pg_catalog.sum(h.hits + h.misses)::double precision AS lookups,
+			   pg_catalog.sum(h.misses)::double precision AS misses,
+			   pg_catalog.sum(h.hits)::double precision AS hits,
+			   pg_catalog.sum(h.bypasses)::double precision AS bypasses,
+			   pg_catalog.sum(h.fills)::double precision AS fills,
+			   pg_catalog.sum(h.fills_discarded)::double precision AS discarded,
+			   pg_catalog.sum(h.evictions)::double precision AS evictions,
+			   pg_catalog.sum(h.errors)::double precision AS errors,
+			   pg_catalog.sum(h.divergences)::double precision AS divergences
+		FROM cache_stats_hourly AS h
+		WHERE h.hour > pg_catalog.now() - '02:00:00'::interval
+	), raw AS (
+		SELECT 'preload' AS topic, 'critical' AS severity, NULL::text AS namespace,
+			   'memory_limit is 0' AS figure,
+			   'Nothing is cached: add cache_ext to shared_preload_libraries and restart.' AS advice
+		FROM cache_stats AS s
+		WHERE s.memory_limit = 0
+		UNION ALL
+		SELECT 'divergences', 'critical', NULL,
+			   pg_catalog.format('%s verified hits were outdated', r.divergences),
+			   'See the server''s log for their keys; attach the tables they read, or choose a shorter time to live.'
+		FROM recent AS r
+		WHERE r.divergences > 0
+		UNION ALL
+		SELECT 'hit ratio', 'warning', NULL,
+			   pg_catalog.format('%s %% of %s lookups were hits',
+								 pg_catalog.round((100 * r.hits / r.lookups)::numeric, 1), r.lookups),
+			   'See cache_advice for the namespaces: a longer time to live, or keys that more calls share.'
+		FROM recent AS r
+		WHERE r.lookups >= 100 AND r.hits / r.lookups < 0.5
+		UNION ALL
+		SELECT 'memory', 'warning', NULL,
+			   pg_catalog.format('%s live entries were evicted for %s fills', r.evictions, r.fills),
+			   pg_catalog.format('Raise cache_ext.memory, now %s.', pg_catalog.current_setting('cache_ext.memory', true))
+		FROM recent AS r
+		WHERE r.fills >= 100 AND r.evictions / r.fills > 0.1
+		UNION ALL
+		SELECT 'bypasses', 'warning', NULL,
+			   pg_catalog.format('%s %% of %s calls went past the cache, most because of: %s',
+								 pg_catalog.round((100 * r.bypasses / (r.lookups + r.bypasses))::numeric, 1),
+								 r.lookups + r.bypasses, b.reason),
+			   b.description
+		FROM recent AS r,
+			 LATERAL (SELECT c.reason, c.description
+					  FROM cache_bypass_reasons AS c
+					  ORDER BY c.count DESC LIMIT 1) AS b
+		WHERE r.lookups + r.bypasses >= 100 AND r.bypasses / (r.lookups + r.bypasses) > 0.2
+		UNION ALL
+		SELECT 'discarded fills', 'notice', NULL,
+			   pg_catalog.format('%s of %s results were not stored', r.discarded, r.fills + r.discarded),
+			   'They were invalidated while they were computed, or found no room: invalidate less, or raise cache_ext.memory.'
+		FROM recent AS r
+		WHERE r.fills + r.discarded >= 100 AND r.discarded / (r.fills + r.discarded) > 0.1
+		UNION ALL
+		SELECT 'errors', 'notice', NULL,
+			   pg_catalog.format('%s cached queries failed, %s ran', r.errors, r.misses),
+			   'See the server''s log; the context of each error names the key.'
+		FROM recent AS r
+		WHERE r.errors + r.misses >= 100 AND r.errors / (r.errors + r.misses) > 0.05
+		UNION ALL
+		SELECT 'not worthwhile', 'warning', a.namespace,
+			   pg_catalog.format('hit ratio %s, break-even at %s',
+								 pg_catalog.round(a.hit_ratio::numeric, 3),
+								 coalesce(pg_catalog.round(a.break_even_hit_ratio::numeric, 3)::text, 'no hit ratio')),
+			   'Run these queries without the cache, or make more calls share a key.'
+		FROM cache_advice AS a
+		WHERE a.calls >= 100 AND NOT a.worthwhile
+		UNION ALL
+		SELECT 'short time to live', 'notice', a.namespace,
+			   pg_catalog.format('%s of %s results were the same after %s',
+								 a.refills_identical, a.refills_identical + a.refills_changed, a.refill_age),
+			   pg_catalog.format('Let them live for %s, which would have saved %s.', a.suggested_ttl, a.suggested_ttl_saves)
+		FROM cache_advice AS a
+		WHERE a.refills_identical + a.refills_changed >= 20
+			  AND a.refills_identical + a.refills_changed > 0.05 * a.calls
+			  AND a.suggested_ttl >= 2 * a.refill_age
+		UNION ALL
+		SELECT 'unannounced changes', 'warning', a.namespace,
+			   pg_catalog.format('%s of %s results had changed after %s, and nothing had invalidated them',
+								 a.refills_changed, a.refills_identical + a.refills_changed, a.refill_age),
+			   pg_catalog.format('Attach the tables that they read, or let them live for %s.', a.suggested_ttl)
+		FROM cache_advice AS a
+		WHERE a.refills_identical + a.refills_changed >= 20
+			  AND a.refills_changed > 0.2 * (a.refills_identical + a.refills_changed)
+		UNION ALL
+		SELECT 'namespaces', 'notice', NULL,
+			   pg_catalog.format('%s calls are not told apart by namespace', n.hits + n.misses + n.bypasses),
+			   'There are more than 127 first segments of keys: begin keys with a word for their kind, and a colon.'
+		FROM cache_stats_by_namespace AS n
+		WHERE n.namespace = '(other)' AND n.hits + n.misses + n.bypasses >= 100
+		UNION ALL
+		SELECT 'Redis', 'warning', NULL,
+			   pg_catalog.format('circuit breaker for %s %s, after %s failures', b.purpose, b.state, b.failures),
+			   coalesce(b.last_error, 'The server does without it.')
+		FROM cache_redis AS b
+		WHERE b.state IN ('open', 'half-open')
+		UNION ALL
+		SELECT 'disabled triggers', 'warning', NULL,
+			   pg_catalog.format('%s of %s triggers that invalidate are disabled',
+								 t.disabled, t.total),
+			   pg_catalog.format('Changes of %s invalidate nothing: ALTER TABLE ... ENABLE TRIGGER, or cache_attach again.', t.relations)
+		FROM (SELECT pg_catalog.count(*) AS total,
+					 pg_catalog.count(*) FILTER (WHERE c.enabled = 'disabled') AS disabled,
+					 pg_catalog.string_agg(DISTINCT c.relation::text, ', ')
+						 FILTER (WHERE c.enabled = 'disabled') AS relations
+			  FROM cache_triggers AS c) AS t
+		WHERE t.disabled > 0
+	)
+	SELECT raw.topic, raw.severity, raw.namespace, raw.figure, raw.advice
+	FROM raw
+	ORDER BY raw.severity = 'notice', raw.severity = 'warning', raw.topic, raw.namespace;
+
+COMMENT ON VIEW cache_recommendations IS
+'what should be changed, each with the figure that says so';
+COMMENT ON COLUMN cache_recommendations.severity IS
+'critical, warning, or notice';
+COMMENT ON COLUMN cache_recommendations.namespace IS
+'first segment of the keys that it is about; null: all';
+
+GRANT SELECT ON cache_recommendations TO pg_read_all_stats;
+
+CREATE VIEW cache_health AS
+	SELECT CASE
+				WHEN r.critical > 0 THEN 'poor'
+				WHEN r.warnings > 0 THEN 'fair'
+				WHEN r.notices > 0 OR h.lookups < 100 OR h.hit_ratio < 0.9 THEN 'good'
+				ELSE 'excellent'
+		   END AS status,
+		   s.redis_state,
+		   h.lookups,
+		   h.hit_ratio,
+		   CASE WHEN s.memory_limit > 0
+				THEN s.memory_used::double precision / s.memory_limit::double precision
+		   END AS memory_used_ratio,
+		   r.recommendations
+	FROM cache_stats AS s,
+		 (SELECT coalesce(pg_catalog.sum(i.hits + i.misses), 0)::bigint AS lookups,
+				 pg_catalog.sum(i.hits)::double precision
+					 / nullif(pg_catalog.sum(i.hits + i.misses), 0)::double precision AS hit_ratio
+		  FROM cache_stats_hourly AS i
+		  WHERE i.hour > pg_catalog.now() - '02:00:00'::interval) AS h,
+		 (SELECT pg_catalog.count(*) FILTER (WHERE c.severity = 'critical') AS critical,
+				 pg_catalog.count(*) FILTER (WHERE c.severity = 'warning') AS warnings,
+				 pg_catalog.count(*) FILTER (WHERE c.severity = 'notice') AS notices,
+				 coalesce(pg_catalog.array_agg(
+							  pg_catalog.format('%s%s: %s. %s', c.topic,
+												' of ' || c.namespace, c.figure, c.advice)),
+						  '{}') AS recommendations
+		  FROM cache_recommendations AS c) AS r;
+
+COMMENT ON VIEW cache_health IS
+'whether all is well, in the current hour and the one before';
+COMMENT ON COLUMN cache_health.status IS
+'poor: something critical in cache_recommendations; fair: a warning; good: a notice, or fewer than 100 lookups or 90 % hits; else excellent';
+COMMENT ON COLUMN cache_health.lookups IS
+'hits and misses';
+
+GRANT SELECT ON cache_health TO pg_read_all_stats;

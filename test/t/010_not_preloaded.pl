@@ -61,5 +61,18 @@ $node->psql('postgres', q{SELECT entries, memory_used FROM cache_stats; SELECT c
 is($out, "0|0\n0", 'views are empty');
 unlike($err, qr/ERROR/, 'and no error');
 
+# but health says so
+$node->psql('postgres', q{
+	SELECT count(*) FROM cache_stats_hourly; SELECT count(*) FROM cache_advice; SELECT cache_stats_reset();
+	SELECT status, recommendations FROM cache_health; SELECT cache_report() LIKE '%</html>%'},
+	stdout => \$out, stderr => \$err);
+is($out, qq{0\n0\n\npoor|{"preload: memory_limit is 0. Nothing is cached: add cache_ext to shared_preload_libraries and restart."}\nt},
+	'it is what is recommended');
+is($err, '', 'without an error');
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'cache_ext'\n");
+$node->restart;
+is($node->safe_psql('postgres', 'SELECT status, recommendations FROM cache_health'), 'good|{}', 'until it is done');
+
 $node->stop;
 done_testing();
