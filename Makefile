@@ -100,6 +100,7 @@ OBJS = \
 	src/cext_views.o \
 	src/cext_redis_views.o \
 	src/cext_advice.o \
+	src/cext_report.o \
 	src/cext_explain.o \
 	src/cext_ddl.o \
 	src/cext_relay_json.o \

@@ -1042,3 +1042,14 @@ COMMENT ON COLUMN cache_health.lookups IS
 'hits and misses';
 
 GRANT SELECT ON cache_health TO pg_read_all_stats;
+
+CREATE FUNCTION cache_report()
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_report'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_report() IS
+'an HTML page about the cache: the last 24 hours, health, advice, top keys';
+
+REVOKE ALL ON FUNCTION cache_report() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_report() TO pg_read_all_stats;
