@@ -160,15 +160,16 @@ look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
 	}
 	if (likely(!cext_storage_redis()) || !anywhere)
 		return NULL;
-	cext_tier_fetch(id, 1, &e);
-	if (e == NULL)
+	if (!cext_tier_fetch(id, 1, &e))
 		return NULL;
-	if ((e->flags & CEXT_ENTRY_VARIES) == 0 && !usable(e, ttl, reason))
+	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) == 0 && !usable(e, ttl, reason))
 	{
 		cext_store_unpin(e);
-		return NULL;
+		e = NULL;
 	}
-	cext_tier_promote(e);
+	cext_stats_add(e != NULL ? CEXT_STAT_REDIS_HITS : CEXT_STAT_REDIS_MISSES, 1);
+	if (e != NULL)
+		cext_tier_promote(e);
 	return e;
 }
 
@@ -248,21 +249,22 @@ cext_find_remote(const CextIdent *ids, int n, CextEntry **entries)
 			missing[nmissing++] = ids[i];
 		}
 	}
-	if (nmissing > 0)
-		cext_tier_fetch(missing, nmissing, found);
+	if (nmissing > 0 && !cext_tier_fetch(missing, nmissing, found))
+		nmissing = 0;
 	for (int i = 0; i < nmissing; i++)
 	{
 		CextBypass	reason = CEXT_CACHEABLE;
 
-		if (found[i] == NULL)
-			continue;
-		if (usable(found[i], -1, &reason))
+		if (found[i] != NULL && !usable(found[i], -1, &reason))
 		{
-			cext_tier_promote(found[i]);
-			entries[which[i]] = found[i];
-		}
-		else
 			cext_store_unpin(found[i]);
+			found[i] = NULL;
+		}
+		cext_stats_add(found[i] != NULL ? CEXT_STAT_REDIS_HITS :
+					   CEXT_STAT_REDIS_MISSES, 1);
+		entries[which[i]] = found[i];
+		if (found[i] != NULL)
+			cext_tier_promote(found[i]);
 	}
 	pfree(missing);
 	pfree(found);

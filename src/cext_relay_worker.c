@@ -4,8 +4,7 @@
  *		The background worker that sends what the relay has queued.
  *
  * One process with access to shared memory and no database, "cache_ext redis",
- * started with the server (after recovery, on a standby) and asleep while
- * cache_ext.redis_relay is off.
+ * started with the server (after recovery, on a standby).
  *
  * It has some events in hand, in commit order, taken from the queue; see
  * cext_relay.c for what makes the order right.  Over and over it
@@ -23,6 +22,9 @@
  * whether anything is sent then.  Events stay in the queue until all is done.
  * An error ends the process; the postmaster starts the next, which begins with
  * what is in the queue.
+ *
+ * It also writes the values that cache_set() has put into shared memory (see
+ * cext_writeback.c), whether the relay is on or off.
  *
  * While transactions are prepared, it also looks several times a second whether
  * they have ended: nobody else may, and their keys are not known.
@@ -51,6 +53,7 @@
 #include "cext_relay_send.h"
 #include "cext_relay_worker.h"
 #include "cext_version.h"
+#include "cext_writeback.h"
 
 #define MAX_EVENTS		512		/* in hand */
 #define MIN_DELAY		50		/* milliseconds */
@@ -211,6 +214,23 @@ work(bool *idle)
 	return true;
 }
 
+/* What cache_set() has left to be written, relay or not. */
+static void
+write_values(void)
+{
+	while (cext_writeback_run())
+	{
+		MemoryContextReset(CurrentMemoryContext);
+		reload_if_asked();
+	}
+}
+
+static void
+leave(int code, Datum arg)
+{
+	cext_writeback_attach(NULL);
+}
+
 void
 cext_relay_main(Datum arg)
 {
@@ -228,11 +248,14 @@ cext_relay_main(Datum arg)
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	cext_relay_attach();
+	before_shmem_exit(leave, (Datum) 0);
+	cext_writeback_attach(MyLatch);
 	cext_prepared_recover_shmem();
 
 	for (;;)
 	{
 		reload_if_asked();
+		write_values();
 		if (!switch_on_or_off())
 		{
 			doze(-1);

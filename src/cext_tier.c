@@ -226,9 +226,10 @@ take_answers(CextRedisCommand *commands, const Question *questions, int n,
 
 /*
  * Fetch entries from Redis, in one round trip: copies, to be unpinned, or NULL.
- * None has been looked at for whether it still holds.
+ * None has been looked at for whether it still holds.  False if Redis gave no
+ * answer.
  */
-void
+bool
 cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 {
 	const char *database;
@@ -238,14 +239,15 @@ cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 	CextRedisCommand *commands;
 	int			nquestions = 0;
 	uint32		ticket;
+	bool		answered;
 
 	memset(entries, 0, n * sizeof(CextEntry *));
 	current = cext_epoch_current();
 	if (current == NULL || !cext_breaker_admit(CEXT_BREAKER_READS, &ticket))
-		return;
+		return false;
 	database = cext_tier_database();
 	if (database == NULL)
-		return;
+		return false;
 	previous = cext_epoch_previous();
 
 	questions = palloc(2 * n * sizeof(Question));
@@ -257,16 +259,15 @@ cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 	}
 	for (int i = 0; i < nquestions; i++)
 		commands[i] = questions[i].command;
-	if (nquestions > 0 && cext_redis_run(commands, nquestions))
+	answered = nquestions > 0 && cext_redis_run(commands, nquestions);
+	if (answered)
 	{
 		take_answers(commands, questions, nquestions, ids, entries, ticket);
 		cext_redis_free(commands, nquestions);
-		for (int i = 0; i < n; i++)
-			cext_stats_add(entries[i] != NULL ? CEXT_STAT_REDIS_HITS :
-						   CEXT_STAT_REDIS_MISSES, 1);
 	}
 	pfree(questions);
 	pfree(commands);
+	return answered;
 }
 
 

@@ -18,7 +18,7 @@
 
 extern const char *cext_tier_database(void);
 extern bool cext_tier_key(StringInfo buf, const CextIdent *id);
-extern void cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries);
+extern bool cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries);
 extern void cext_tier_promote(CextEntry *entry);
 extern bool cext_tier_store(const CextIdent *id, const CextEntryInfo *info,
 							const char *payload, Size size);

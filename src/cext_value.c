@@ -491,6 +491,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 		value = NULL;
 	}
 	cext_prepared_recover();
+	(void) cext_prepared_sweep();	/* later, it would be newer than the value */
 	cext_writeback_prepare();
 	cext_identify_value(key, keylen, &id);
 	cext_inval_add_value(cext_tag_value(id.hash));
