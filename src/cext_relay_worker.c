@@ -280,7 +280,7 @@ cext_relay_main(Datum arg)
 		cext_relay_note_retry(NULL);
 
 		/* waiting for Redis may have consumed a wake-up: look once more then */
-		if (idle)
+		if (idle && !cext_writeback_run())
 			doze(cext_prepared_any() ? PREPARED_DELAY : -1);
 	}
 }
