@@ -31,6 +31,7 @@
 
 #include "common/pg_prng.h"
 #include "port/atomics.h"
+#include "portability/instr_time.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
@@ -44,7 +45,7 @@ typedef struct Breaker
 {
 	pg_atomic_uint32 state;
 	pg_atomic_uint32 ticket;
-	pg_atomic_uint64 retry_at;
+	pg_atomic_uint64 retry_at;	/* by now_us(), as the next */
 	pg_atomic_uint64 tripped;	/* when it last opened */
 	slock_t		mutex;			/* for changes, and for the rest */
 	TimestampTz since;
@@ -84,6 +85,16 @@ cext_breaker_shmem_init(void)
 	}
 }
 
+/* Microseconds of a clock that nobody sets. */
+static uint64
+now_us(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (uint64) INSTR_TIME_GET_MICROSEC(now);
+}
+
 /* How long to wait after so many failures in a row. */
 static int64
 backoff(uint32 failures)
@@ -102,21 +113,21 @@ bool
 cext_breaker_admit(CextBreakerKind kind, uint32 *ticket)
 {
 	Breaker    *b = &breakers[kind];
-	TimestampTz now;
+	uint64		now;
 	bool		admitted = false;
 
 	*ticket = pg_atomic_read_u32(&b->ticket);
 	pg_read_barrier();
 	if (likely(pg_atomic_read_u32(&b->state) == CEXT_BREAKER_CLOSED))
 		return true;
-	now = GetCurrentTimestamp();
-	if ((uint64) now < pg_atomic_read_u64(&b->retry_at))
+	now = now_us();
+	if (now < pg_atomic_read_u64(&b->retry_at))
 		return false;
 
 	SpinLockAcquire(&b->mutex);
 	if (pg_atomic_read_u32(&b->state) == CEXT_BREAKER_CLOSED)
 		admitted = true;
-	else if ((uint64) now >= pg_atomic_read_u64(&b->retry_at))
+	else if (now >= pg_atomic_read_u64(&b->retry_at))
 	{
 		pg_atomic_write_u32(&b->state, CEXT_BREAKER_HALF_OPEN);
 		pg_atomic_add_fetch_u32(&b->ticket, 1);
@@ -180,6 +191,7 @@ cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *reason)
 	Breaker    *b = &breakers[kind];
 	char		error[CEXT_BREAKER_ERROR];
 	TimestampTz now = GetCurrentTimestamp();
+	uint64		clock = now_us();
 	CextBreakerState before = CEXT_BREAKER_OPEN;
 	uint32		failures = pg_atomic_read_u32(&b->state) == CEXT_BREAKER_CLOSED ?
 		0 : b->failures;
@@ -197,11 +209,11 @@ cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *reason)
 			b->failures = 0;
 			b->trips++;
 			b->since = now;
-			pg_atomic_write_u64(&b->tripped, now);
+			pg_atomic_write_u64(&b->tripped, clock);
 		}
 		b->failures++;
 		memcpy(b->error, error, CEXT_BREAKER_ERROR);
-		pg_atomic_write_u64(&b->retry_at, now + wait);
+		pg_atomic_write_u64(&b->retry_at, clock + wait);
 		pg_atomic_add_fetch_u32(&b->ticket, 1);
 		pg_write_barrier();
 		pg_atomic_write_u32(&b->state, CEXT_BREAKER_OPEN);
@@ -217,11 +229,13 @@ void
 cext_breaker_status(CextBreakerKind kind, CextBreakerStatus *status)
 {
 	Breaker    *b = &breakers[kind];
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		clock = now_us();
 
 	SpinLockAcquire(&b->mutex);
 	status->state = pg_atomic_read_u32(&b->state);
 	status->since = b->since;
-	status->retry_at = pg_atomic_read_u64(&b->retry_at);
+	status->retry_at = now + (int64) (pg_atomic_read_u64(&b->retry_at) - clock);
 	status->failures = b->failures;
 	status->trips = b->trips;
 	memcpy(status->error, b->error, CEXT_BREAKER_ERROR);
@@ -245,9 +259,12 @@ cext_breaker_name(CextBreakerKind kind)
 	}
 }
 
-/* When Redis last failed; connections from before are not to be relied on. */
-TimestampTz
+/*
+ * When Redis last failed, as by cext_deadline(0); connections from before are
+ * not to be relied on.
+ */
+int64
 cext_breaker_tripped(void)
 {
-	return (TimestampTz) pg_atomic_read_u64(&breakers[CEXT_BREAKER_SERVER].tripped);
+	return (int64) pg_atomic_read_u64(&breakers[CEXT_BREAKER_SERVER].tripped);
 }

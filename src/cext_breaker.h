@@ -43,7 +43,7 @@ extern void cext_breaker_shmem_init(void);
 extern bool cext_breaker_admit(CextBreakerKind kind, uint32 *ticket);
 extern void cext_breaker_success(CextBreakerKind kind, uint32 ticket);
 extern void cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *reason);
-extern TimestampTz cext_breaker_tripped(void);
+extern int64 cext_breaker_tripped(void);
 extern const char *cext_breaker_name(CextBreakerKind kind);
 extern void cext_breaker_status(CextBreakerKind kind, CextBreakerStatus *status);
 

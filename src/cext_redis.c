@@ -29,8 +29,6 @@
 
 #include <hiredis/hiredis.h>
 
-#include "utils/timestamp.h"
-
 #include "cext_breaker.h"
 #include "cext_redis.h"
 #include "cext_redis_conn.h"
@@ -45,7 +43,7 @@ typedef struct Node
 {
 	CextRedisAddress address;
 	CextRedisConn *conn;
-	TimestampTz opened;
+	CextDeadline opened;
 	bool		idle;			/* the connection is older than this call */
 	bool		failed;			/* in this call */
 	bool		master;			/* has slots, as far as we know */
@@ -287,7 +285,7 @@ get_connection(Run *run, uint16 n)
 		return node->conn;
 	}
 	node->idle = false;
-	node->opened = GetCurrentTimestamp();
+	node->opened = cext_deadline(0);
 	node->conn = cext_redis_connect(&node->address, run->connect_deadline);
 	deadline = cext_deadline(cext_redis_timeout);
 	run->deadline = Max(run->deadline, deadline);
