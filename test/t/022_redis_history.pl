@@ -21,7 +21,7 @@ use Time::HiRes qw(usleep);
 
 plan skip_all => redis_missing() if defined redis_missing();
 
-my $seconds = $ENV{CEXT_FAULT_SECONDS} // 2;
+my $seconds = $ENV{CEXT_FAULT_SECONDS} // 1;
 my $only = $ENV{CEXT_FAULTS} // '.';
 my $timeout = 100;
 
