@@ -79,6 +79,8 @@ sub session
 	my ($node) = @_;
 	my $s = $node->background_psql('postgres', on_error_stop => 0);
 
+	# its time limit is for a query, not for all that it lives
+	$s->set_query_timer_restart if $s->can('set_query_timer_restart');
 	$s->{cext_pid} = $s->query_safe('SELECT pg_backend_pid()');
 	return $s;
 }
