@@ -39,12 +39,6 @@ pfree(void *pointer)
 	free(pointer);
 }
 
-void
-ExceptionalCondition(const char *condition, const char *type, const char *file, int line)
-{
-	abort();
-}
-
 static uint32
 below(uint32 n)
 {
