@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib $FindBin::RealBin;
 use CextProxy;
 use CextRedis;
@@ -308,11 +309,26 @@ for my $when ('wait', 'connect')
 		$proxy->mode('pass');
 		$s->query_safe('SET statement_timeout = 0');
 		# late replies to the question that was given up are nobody's answer
-		is($s->query_safe('SELECT wrong_answers(3)'), '0', "$how in $when: in step");
-		is($s->query_safe('SELECT answer(2) IS NULL, (cache_last_status()).tier'), 'f|redis', "$how in $when: in use");
+		is($s->query_safe('SELECT answer(2) IS NULL, (cache_last_status()).tier'), 'f|redis', "$how in $when: in step");
+		is($s->query_safe('SELECT wrong_answers(3)'), '0', "$how in $when: right");
 		$s->quit;
 	}
 }
+
+# a listener whose queue is full leaves a connection where it is
+{
+	my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1');
+	my @fill = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 5;
+
+	reload($node, 'cache_ext.redis_url' => 'redis://127.0.0.1:' . $full->sockport);
+	my ($rc, $out, $err) = $node->psql('postgres', 'SET statement_timeout = 300; SELECT answer(1)');
+	like($err, qr/statement timeout/, 'canceled while connecting');
+	reload($node, 'cache_ext.redis_connect_timeout' => '50');
+	noticed('no connection', qr/no answer within the time allowed/);
+	reload($node, 'cache_ext.redis_url' => $proxy->url, 'cache_ext.redis_connect_timeout' => '60s');
+	recovers('no connection');
+}
+
 my $waiting = session($node);
 $waiting->query_safe('SELECT answer(1)');
 $proxy->mode('stall');
