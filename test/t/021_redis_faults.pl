@@ -296,6 +296,7 @@ for my $when ('wait', 'connect')
 		my $s = session($node);
 
 		if ($when eq 'wait') { $s->query_safe('SELECT answer(1), answer(2)') }
+		my $errors = $node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats');
 		$proxy->mode('stall');
 		if ($how eq 'timeout') { $s->query_safe('SET statement_timeout = 200') }
 		begin_query($s, 'SELECT answer(1)');
@@ -310,6 +311,7 @@ for my $when ('wait', 'connect')
 		$s->query_safe('SET statement_timeout = 0');
 		# late replies to the question that was given up are nobody's answer
 		is($s->query_safe('SELECT answer(2) IS NULL, (cache_last_status()).tier'), 'f|redis', "$how in $when: in step");
+		is($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats'), $errors, "$how in $when: no odd replies");
 		is($s->query_safe('SELECT wrong_answers(3)'), '0', "$how in $when: right");
 		$s->quit;
 	}
