@@ -32,6 +32,22 @@ my $get = q{SELECT cached_json('course:42', 'SELECT * FROM courses WHERE id = $1
 like($node->safe_psql('postgres', $get), qr/"price": 99.*miss/, 'the update dropped the key');
 like($node->safe_psql('postgres', $get), qr/"price": 99.*hit/, 'and it is cached again');
 
+# the chapters' examples
+for my $file (sort glob 'docs/*.md')
+{
+	my $text = slurp_file($file);
+	my $i = 0;
+
+	while ($text =~ /^```sql\n(.*?)^```$/msg)
+	{
+		my $err;
+
+		$i++;
+		is($node->psql('postgres', $1, stdout => \my $out, stderr => \$err, on_error_stop => 1),
+			0, "$file: example $i runs") or diag($err);
+	}
+}
+
 # every function, view and setting there is, is in it; and nothing else
 my $objects = $node->safe_psql(
 	'postgres', q{
