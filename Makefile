@@ -87,6 +87,9 @@ OBJS = \
 	src/cext_flight.o \
 	src/cext_claim.o \
 	src/cext_refill.o \
+	src/cext_queue.o \
+	src/cext_recipe.o \
+	src/cext_refresh.o \
 	src/cext_fill.o \
 	src/cext_verify.o \
 	src/cext_query.o \
@@ -102,10 +105,15 @@ OBJS = \
 	src/cext_advice.o \
 	src/cext_report.o \
 	src/cext_explain.o \
-	src/cext_ddl.o \
 	src/cext_relay_json.o \
 	src/cext_relay_send.o \
-	src/cext_relay_worker.o
+	src/cext_relay_worker.o \
+	src/cext_job.o \
+	src/cext_warm.o \
+	src/cext_hot.o \
+	src/cext_dump.o \
+	src/cext_worker.o \
+	src/cext_ddl.o
 
 # Not -Werror: a newer compiler must not break a user's build.  CI adds it
 # with PROFILE=-Werror.  What is switched off is how PostgreSQL is written.

@@ -378,7 +378,11 @@ CREATE TABLE cache_policy (
 	name text PRIMARY KEY CHECK (name <> '' AND octet_length(name) < 64),
 	key_pattern text CHECK (key_pattern <> ''),
 	ttl interval NOT NULL CHECK (ttl > '0'),
-	row_security_by_identity boolean NOT NULL DEFAULT false
+	row_security_by_identity boolean NOT NULL DEFAULT false,
+	refresh_ahead double precision CHECK (refresh_ahead >= 0 AND refresh_ahead <= 100),
+	stale_while_revalidate interval CHECK (stale_while_revalidate >= '0'),
+	stale_if_error interval CHECK (stale_if_error >= '0'),
+	rewarm boolean NOT NULL DEFAULT false
 );
 
 COMMENT ON TABLE cache_policy IS 'policies in addition to the built-in ones, or in their place';
@@ -387,6 +391,15 @@ COMMENT ON COLUMN cache_policy.key_pattern IS 'keys it applies to when a call na
 COMMENT ON COLUMN cache_policy.ttl IS 'time to live';
 COMMENT ON COLUMN cache_policy.row_security_by_identity IS
 	'cache queries under row-level security: the settings in cache_ext.identity_settings determine which rows the policies show';
+
+COMMENT ON COLUMN cache_policy.refresh_ahead IS
+	'beta of XFetch, 1 in its paper: how early hits let an entry be computed anew before it expires';
+COMMENT ON COLUMN cache_policy.stale_while_revalidate IS
+	'for so long after it has expired, an entry that was not invalidated is answered from while it is computed anew';
+COMMENT ON COLUMN cache_policy.stale_if_error IS
+	'for so long after it has expired, an entry that was not invalidated stands in for an error of the query';
+COMMENT ON COLUMN cache_policy.rewarm IS
+	'the hottest of these entries are computed anew after a restart or cache_clear()';
 
 CREATE TRIGGER cache_policy_changed
 AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON cache_policy
@@ -398,18 +411,129 @@ SELECT pg_catalog.pg_extension_config_dump('cache_policy', '');
 
 CREATE FUNCTION cache_policies_list(
 	OUT name text, OUT key_pattern text, OUT ttl interval,
-	OUT row_security_by_identity boolean, OUT builtin boolean)
+	OUT row_security_by_identity boolean, OUT refresh_ahead double precision,
+	OUT stale_while_revalidate interval, OUT stale_if_error interval,
+	OUT rewarm boolean, OUT builtin boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'cache_policies_list'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
 CREATE VIEW cache_policies AS
-	SELECT name, key_pattern, ttl, row_security_by_identity, builtin
+	SELECT name, key_pattern, ttl, row_security_by_identity, refresh_ahead,
+		   stale_while_revalidate, stale_if_error, rewarm, builtin
 	FROM cache_policies_list();
 
 COMMENT ON VIEW cache_policies IS 'every policy in force, in the order in which key patterns are tried';
 
 GRANT SELECT ON cache_policy, cache_policies TO PUBLIC;
+
+--
+-- Warming
+--
+-- A job runs as the role in its row.  Row-level security lets others write, and
+-- see, rows of roles that they can become; the table's owner it does not bind,
+-- so a job whose role the owner cannot become does not run.
+--
+
+CREATE FUNCTION cache_warm_job_permitted(role regrole)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_warm_job_permitted'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION cache_warm_job_permitted(regrole) IS 'for row-level security of cache_warm_job: can the caller become the role';
+
+CREATE FUNCTION cache_warm_job_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cache_warm_job_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_warm_job_changed() IS 'trigger function of cache_warm_job';
+
+CREATE TABLE cache_warm_job (
+	name text PRIMARY KEY CHECK (name <> '' AND octet_length(name) < 64),
+	role regrole NOT NULL DEFAULT pg_catalog.quote_ident(CURRENT_USER)::regrole,
+	key text NOT NULL CHECK (key <> ''),
+	query text NOT NULL,
+	ttl text,
+	every interval CHECK (every >= '1 s'),
+	parameters text,
+	untyped boolean NOT NULL DEFAULT false,
+	form text NOT NULL DEFAULT 'json' CHECK (form IN ('json', 'rows')),
+	settings text[],
+	enabled boolean NOT NULL DEFAULT true
+);
+
+COMMENT ON TABLE cache_warm_job IS 'entries that background workers keep warm';
+COMMENT ON COLUMN cache_warm_job.role IS 'whose entries they are: the worker connects as this role, which needs LOGIN';
+COMMENT ON COLUMN cache_warm_job.key IS 'key of the entry; {column} stands for a column of the parameters';
+COMMENT ON COLUMN cache_warm_job.query IS 'as callers write it, to the letter';
+COMMENT ON COLUMN cache_warm_job.ttl IS 'seconds, an interval or a policy''s name; null: as for a call without';
+COMMENT ON COLUMN cache_warm_job.every IS 'how often; null: after a start, a change of the row, and by cache_warm()';
+COMMENT ON COLUMN cache_warm_job.parameters IS 'a query: for each row one entry, with its columns as $1, $2, ...';
+COMMENT ON COLUMN cache_warm_job.untyped IS 'bind the parameters as literals of unknown type, as drivers do that send text';
+COMMENT ON COLUMN cache_warm_job.form IS 'json for cached_json, rows for cached_query and cached_rows';
+COMMENT ON COLUMN cache_warm_job.settings IS 'settings that callers have, each as name=value';
+
+ALTER TABLE cache_warm_job ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY own ON cache_warm_job
+	USING (cache_warm_job_permitted(role))
+	WITH CHECK (cache_warm_job_permitted(role));
+
+CREATE POLICY monitoring ON cache_warm_job FOR SELECT TO pg_read_all_stats
+	USING (true);
+
+CREATE TRIGGER cache_warm_job_changed
+AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON cache_warm_job
+FOR EACH STATEMENT EXECUTE FUNCTION cache_warm_job_changed();
+
+ALTER TABLE cache_warm_job ENABLE ALWAYS TRIGGER cache_warm_job_changed;
+
+GRANT SELECT ON cache_warm_job TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('cache_warm_job', '');
+
+CREATE FUNCTION cache_warm(name text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_warm'
+LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT;
+
+COMMENT ON FUNCTION cache_warm(text) IS 'let a background worker run a warm job now';
+
+REVOKE ALL ON FUNCTION cache_warm(text) FROM PUBLIC;
+
+CREATE FUNCTION cache_warm_progress(
+	OUT job text,
+	OUT role name,
+	OUT state text,
+	OUT total bigint,
+	OUT done bigint,
+	OUT failed bigint,
+	OUT eta interval,
+	OUT started timestamptz,
+	OUT finished timestamptz,
+	OUT next_run timestamptz,
+	OUT runs bigint,
+	OUT attempts integer,
+	OUT error text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_warm_progress'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION cache_warm_progress() IS
+'warm jobs of the current database that belong to your roles, and how far they are';
+
+CREATE VIEW cache_warm_progress AS
+	SELECT * FROM cache_warm_progress();
+
+COMMENT ON VIEW cache_warm_progress IS
+'warm jobs of the current database that belong to your roles, and how far they are';
+COMMENT ON COLUMN cache_warm_progress.state IS
+'waiting, queued, running, retrying, done, or failed: given up until the next regular run';
+COMMENT ON COLUMN cache_warm_progress.attempts IS
+'runs that failed since the last success; each doubles the time to the next';
+
+GRANT SELECT ON cache_warm_progress TO PUBLIC;
 
 --
 -- Explaining
@@ -527,6 +651,8 @@ CREATE FUNCTION cache_stats(
 	OUT expirations bigint,
 	OUT invalidations bigint,
 	OUT coalesced bigint,
+	OUT stale_hits bigint,
+	OUT refreshes bigint,
 	OUT errors bigint,
 	OUT verified bigint,
 	OUT divergences bigint,

@@ -33,8 +33,8 @@ END
 $$;
 
 -- the built-in ones
-SELECT * FROM cache_policies ORDER BY ttl;
-SELECT * FROM cache_policy;
+SELECT name, key_pattern, ttl, row_security_by_identity, builtin FROM cache_policies ORDER BY ttl;
+SELECT name, key_pattern, ttl, row_security_by_identity FROM cache_policy;
 CALL show_named('short', 'medium', 'long', 'very_long', 'day', 'SHORT', 'none');
 CALL show('no:pattern');
 -- additions

@@ -17,6 +17,7 @@
 
 #include "cext_breaker.h"
 #include "cext_ddl.h"
+#include "cext_dump.h"
 #include "cext_epoch.h"
 #include "cext_evict.h"
 #include "cext_flight.h"
@@ -24,12 +25,15 @@
 #include "cext_guc.h"
 #include "cext_history.h"
 #include "cext_inval.h"
+#include "cext_job.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
+#include "cext_queue.h"
 #include "cext_read.h"
 #include "cext_redis_conf.h"
 #include "cext_relay.h"
 #include "cext_relay_worker.h"
+#include "cext_refresh.h"
 #include "cext_scan.h"
 #include "cext_state.h"
 #include "cext_stats.h"
@@ -37,6 +41,7 @@
 #include "cext_tracker.h"
 #include "cext_value.h"
 #include "cext_version.h"
+#include "cext_worker.h"
 #include "cext_writeback.h"
 
 PG_MODULE_MAGIC;
@@ -76,6 +81,9 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_breaker_shmem_size());
 	RequestAddinShmemSpace(cext_writeback_shmem_size());
 	RequestAddinShmemSpace(cext_flight_shmem_size());
+	RequestAddinShmemSpace(cext_queue_shmem_size());
+	RequestAddinShmemSpace(cext_refresh_shmem_size());
+	RequestAddinShmemSpace(cext_job_shmem_size());
 	RequestAddinShmemSpace(cext_stats_shmem_size());
 	RequestAddinShmemSpace(cext_relay_shmem_size());
 	RequestAddinShmemSpace(cext_history_shmem_size());
@@ -86,6 +94,8 @@ shmem_request(void)
 	RequestNamedLWLockTranche("cache_ext_stats", 1);
 	RequestNamedLWLockTranche("cache_ext_relay", 1);
 	RequestNamedLWLockTranche("cache_ext_history", 1);
+	RequestNamedLWLockTranche("cache_ext_queue", 1);
+	RequestNamedLWLockTranche("cache_ext_jobs", 1);
 }
 
 static void
@@ -102,6 +112,9 @@ shmem_startup(void)
 	cext_writeback_shmem_init();
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();
+	cext_queue_shmem_init();
+	cext_refresh_shmem_init();
+	cext_job_shmem_init();
 	cext_stats_shmem_init();
 	cext_relay_shmem_init();
 	cext_history_shmem_init();
@@ -137,8 +150,11 @@ _PG_init(void)
 	cext_epoch_init();
 	cext_relay_init();
 	cext_history_init();
+	cext_stats_init();
+	cext_dump_init();
 
 	cext_evict_set_dead_check(entry_surely_dead);
+	cext_queue_init();			/* before cext_inval_init(), to be called after */
 	cext_inval_init();
 	cext_value_init();
 	cext_tracker_init();
@@ -146,4 +162,5 @@ _PG_init(void)
 	cext_read_init();
 	cext_scan_init();
 	cext_relay_worker_init();
+	cext_worker_register();
 }

@@ -25,6 +25,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
+#include "postmaster/bgworker.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -253,6 +254,28 @@ cext_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
 #else
 	return rte->checkAsUser;
 #endif
+}
+
+/* May a role become another, by SET ROLE? */
+static inline bool
+cext_may_become(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
+/*
+ * Connect a background worker as a role.  It needs LOGIN, like any session:
+ * 17 could connect as another, but what such a role is for is SET ROLE, and the
+ * identity of an entry tells who has done that.
+ */
+static inline void
+cext_worker_connect(Oid dbid, Oid roleid)
+{
+	BackgroundWorkerInitializeConnectionByOid(dbid, roleid, 0);
 }
 
 static inline bool

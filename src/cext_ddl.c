@@ -34,6 +34,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "commands/defrem.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "utils/fmgroids.h"
@@ -45,6 +46,7 @@
 #include "cext_ddl.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
+#include "cext_queue.h"
 #include "cext_relation.h"
 #include "cext_temptype.h"
 #include "cext_tracker.h"
@@ -363,6 +365,43 @@ invalidate_scope(Node *stmt, Scope scope)
 	}
 }
 
+/*
+ * A background worker's connection must not keep anybody from copying or
+ * changing its database.
+ */
+static void
+make_workers_leave(Node *stmt)
+{
+	const char *name = NULL;
+	Oid			dbid;
+
+	if (IsA(stmt, CreatedbStmt))
+	{
+		ListCell   *lc;
+
+		name = "template1";
+		foreach(lc, ((CreatedbStmt *) stmt)->options)
+		{
+			DefElem    *option = lfirst_node(DefElem, lc);
+
+			if (strcmp(option->defname, "template") == 0 && option->arg != NULL)
+				name = defGetString(option);
+		}
+	}
+	else if (IsA(stmt, DropdbStmt))
+		name = ((DropdbStmt *) stmt)->dbname;
+	else if (IsA(stmt, AlterDatabaseStmt))
+		name = ((AlterDatabaseStmt *) stmt)->dbname;
+	else if (IsA(stmt, RenameStmt) &&
+			 ((RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
+		name = ((RenameStmt *) stmt)->subname;
+	if (name == NULL)
+		return;
+	dbid = get_database_oid(name, true);
+	if (OidIsValid(dbid))
+		cext_queue_notice(dbid, CEXT_NOTICE_LEAVE);
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -375,6 +414,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		cext_note_setting_read();
 	if (scope != SCOPE_NONE)
 		invalidate_scope(stmt, scope);
+	if (cext_active())
+		make_workers_leave(stmt);
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
 							 queryEnv, dest, qc);

@@ -42,7 +42,9 @@
 #include "cext_glob.h"
 #include "cext_guc.h"
 #include "cext_prepared.h"
+#include "cext_recipe.h"
 #include "cext_refill.h"
+#include "cext_refresh.h"
 #include "cext_result.h"
 #include "cext_tier.h"
 #include "cext_tracker.h"
@@ -98,14 +100,12 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	MinimalTuple row = cext_row_flatten(slot, r->row_context);
 
 	cext_row_append(r->buf, row);
-	if (r->store == NULL)		/* to be compared only */
+	if (r->slot != NULL)
 	{
-		MemoryContextReset(r->row_context);
-		return true;
+		ExecStoreMinimalTuple(row, r->slot, false);
+		cext_row_put(r->store, r->slot, r->expected);
+		ExecClearTuple(r->slot);
 	}
-	ExecStoreMinimalTuple(row, r->slot, false);
-	cext_row_put(r->store, r->slot, r->expected);
-	ExecClearTuple(r->slot);
 	MemoryContextReset(r->row_context);
 	return true;
 }
@@ -253,6 +253,7 @@ store_result(CextCall *call, const CextIdent *plain, const CextIdent *varying,
 	info.created = GetCurrentTimestamp();
 	info.expires = Min(tracker->expires,
 					   info.created + (TimestampTz) (ttl * USECS_PER_SEC));
+	info.refresh = cext_refresh_from(&call->staying, info.created, info.expires, us);
 	info.xmax = xmax;
 	info.nrows = buf->nrows;
 	info.fill_us = (uint32) Min(us, (double) PG_UINT32_MAX);
@@ -288,6 +289,8 @@ store_result(CextCall *call, const CextIdent *plain, const CextIdent *varying,
 			cext_identify_varying(plain, &ident);
 	}
 	cext_refill(&ident, &info, buf);
+	if (unlikely(call->staying.rewarm))
+		info.recipe = cext_recipe_make(call, ident.hash, ident.seed, &info.recipe_size);
 	stored = cext_tier_store(&ident, &info, buf->data, buf->size);
 	cext_stats_add(stored ? CEXT_STAT_FILLS : CEXT_STAT_FILLS_DISCARDED, 1);
 	if (stored)
@@ -331,7 +334,7 @@ row_to_jsonb(void)
 
 /*
  * Compute the answer, and store it unless there is a reason not to.  For rows
- * it goes into the tuplestore, for json it is returned.
+ * it goes into the tuplestore if there is one, for json it is returned.
  */
 Datum
 cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claimed,
@@ -414,7 +417,7 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 			cext_identify_varying(ident, &before);
 			varying = &before;
 		}
-		if (call->args.form == 'r' && call->compare == NULL)
+		if (call->args.form == 'r' && expected != NULL)
 			check_columns(query, expected);
 
 		/*
@@ -449,13 +452,11 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 				buf.limit = 0;	/* do not collect in vain */
 			cext_desc_append(&buf, desc);
 			receiver.pub.receiveSlot = receive_row;
-			if (call->compare == NULL)
-			{
-				receiver.store = tuplestore;
-				receiver.expected = expected;
+			receiver.store = tuplestore;
+			receiver.expected = expected;
+			if (expected != NULL)
 				receiver.slot = MakeSingleTupleTableSlot(cext_live_columns(expected),
 														 &TTSOpsMinimalTuple);
-			}
 		}
 		else
 		{

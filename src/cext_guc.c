@@ -34,6 +34,10 @@ int			cext_redis_relay_queue = 4096;
 char	   *cext_redis_relay_prefix = NULL;
 double		cext_verify_fraction = 0.0;
 int			cext_log_operations = 0;
+bool		cext_save_entries = true;
+int			cext_worker_limit = 2;
+int			cext_worker_timeout = 60000;
+int			cext_worker_naptime = 60;
 char	   *cext_identity_settings = NULL;
 
 int			cext_identity_count = 0;
@@ -163,12 +167,9 @@ assign_log_operations(const char *newval, void *extra)
 	cext_log_operations = *(int *) extra;
 }
 
-/*
- * Define them all.  "cache_ext.memory" only exists where the library was
- * preloaded, because it could not take effect anywhere else.
- */
-void
-cext_guc_define(void)
+/* What a session uses. */
+static void
+define_use(void)
 {
 	DefineCustomBoolVariable("cache_ext.enabled",
 							 "Answers queries from the cache and fills it.",
@@ -206,29 +207,6 @@ cext_guc_define(void)
 							 0,
 							 NULL, NULL, NULL);
 
-	if (process_shared_preload_libraries_in_progress)
-		DefineCustomIntVariable("cache_ext.memory",
-								"Shared memory for the cache.",
-								"Version slots and index are part of it.",
-								&cext_memory,
-								65536,
-								1024,
-								INT_MAX,
-								PGC_POSTMASTER,
-								GUC_UNIT_KB,
-								NULL, NULL, NULL);
-
-	DefineCustomIntVariable("cache_ext.max_entry_size",
-							"Results larger than this are not stored.",
-							"No entry takes more than a quarter of \"cache_ext.memory\".",
-							&cext_max_entry_size,
-							4096,
-							1,
-							1024 * 1024,
-							PGC_SUSET,
-							GUC_UNIT_KB,
-							NULL, NULL, NULL);
-
 	DefineCustomIntVariable("cache_ext.default_ttl",
 							"Time to live where neither the call nor a policy gives one.",
 							NULL,
@@ -261,6 +239,63 @@ cext_guc_define(void)
 							 0,
 							 NULL, NULL, NULL);
 
+	DefineCustomStringVariable("cache_ext.identity_settings",
+							   "Settings that are part of every entry's identity.",
+							   "A comma-separated list, such as 'app.tenant_id'.",
+							   &cext_identity_settings,
+							   "",
+							   PGC_SUSET,
+							   GUC_LIST_INPUT,
+							   check_identity_settings,
+							   assign_identity_settings,
+							   NULL);
+}
+
+/*
+ * Where entries are, and for how long.
+ * "cache_ext.memory" only exists where the library was preloaded, because it
+ * could not take effect anywhere else.
+ */
+static void
+define_memory(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("cache_ext.memory",
+								"Shared memory for the cache.",
+								"Version slots and index are part of it.",
+								&cext_memory,
+								65536,
+								1024,
+								INT_MAX,
+								PGC_POSTMASTER,
+								GUC_UNIT_KB,
+								NULL, NULL, NULL);
+
+	DefineCustomIntVariable("cache_ext.max_entry_size",
+							"Results larger than this are not stored.",
+							"No entry takes more than a quarter of \"cache_ext.memory\".",
+							&cext_max_entry_size,
+							4096,
+							1,
+							1024 * 1024,
+							PGC_SUSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("cache_ext.save_entries",
+							 "Keeps the entries across a clean restart.",
+							 "The server writes them to its data directory when it shuts down.",
+							 &cext_save_entries,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+}
+
+/* What is watched. */
+static void
+define_watching(void)
+{
 	DefineCustomRealVariable("cache_ext.verify_fraction",
 							 "Share of hits that are recomputed and compared.",
 							 "If the results differ, that is counted and logged, and the fresh one is returned.",
@@ -282,18 +317,12 @@ cext_guc_define(void)
 							   check_log_operations,
 							   assign_log_operations,
 							   NULL);
+}
 
-	DefineCustomStringVariable("cache_ext.identity_settings",
-							   "Settings that are part of every entry's identity.",
-							   "A comma-separated list, such as 'app.tenant_id'.",
-							   &cext_identity_settings,
-							   "",
-							   PGC_SUSET,
-							   GUC_LIST_INPUT,
-							   check_identity_settings,
-							   assign_identity_settings,
-							   NULL);
-
+/* The relay to applications. */
+static void
+define_relay(void)
+{
 	DefineCustomBoolVariable("cache_ext.redis_relay",
 							 "Passes invalidations on to applications that use the same Redis.",
 							 "Their keys of the same names are dropped, and each transaction is announced on a channel.",
@@ -323,6 +352,54 @@ cext_guc_define(void)
 								PGC_POSTMASTER,
 								GUC_UNIT_KB,
 								NULL, NULL, NULL);
+}
 
+/* Background workers. */
+static void
+define_workers(void)
+{
+	DefineCustomIntVariable("cache_ext.worker_limit",
+							"How many background workers may run at a time.",
+							"They count against \"max_worker_processes\", besides a launcher.  Zero does no work in the background.",
+							&cext_worker_limit,
+							2,
+							0,
+							32,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("cache_ext.worker_timeout",
+							"How long a background worker lets a query run.",
+							"Zero turns this off.",
+							&cext_worker_timeout,
+							60000,
+							0,
+							INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("cache_ext.worker_naptime",
+							"How often the launcher looks for new databases, and notes the hottest entries.",
+							NULL,
+							&cext_worker_naptime,
+							60,
+							1,
+							INT_MAX / 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+/* Define them all, but those of the Redis tier. */
+void
+cext_guc_define(void)
+{
+	define_use();
+	define_memory();
+	define_watching();
+	define_relay();
+	define_workers();
 	MarkGUCPrefixReserved("cache_ext");
 }

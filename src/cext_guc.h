@@ -43,6 +43,10 @@ extern int	cext_redis_relay_queue; /* kilobytes */
 extern char *cext_redis_relay_prefix;
 extern double cext_verify_fraction;
 extern int	cext_log_operations;	/* parsed: bits of CextLogKind */
+extern bool cext_save_entries;
+extern int	cext_worker_limit;
+extern int	cext_worker_timeout;	/* milliseconds */
+extern int	cext_worker_naptime;	/* seconds */
 extern char *cext_identity_settings;
 
 /* the parsed list, and a number that changes with it */

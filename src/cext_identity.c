@@ -379,8 +379,8 @@ check_settings(void)
  */
 
 /* Append one argument: type, length, bytes. */
-static void
-append_arg(StringInfo buf, Oid type, Datum value, bool isnull)
+void
+cext_append_arg(StringInfo buf, Oid type, Datum value, bool isnull)
 {
 	int16		typlen;
 	bool		typbyval;
@@ -423,6 +423,45 @@ append_arg(StringInfo buf, Oid type, Datum value, bool isnull)
 	appendBinaryStringInfo(buf, bytes, len);
 	if (detoasted != NULL && (Pointer) detoasted != DatumGetPointer(value))
 		pfree(detoasted);
+}
+
+/* Take one out of such bytes; returns where it ends. */
+const char *
+cext_read_arg(const char *p, const char *end, Oid *type, Datum *value, bool *isnull)
+{
+	int16		typlen = -2;
+	bool		typbyval = false;
+	int32		len;
+
+	if (end - p < (ptrdiff_t) (sizeof(Oid) + sizeof(len)))
+		elog(ERROR, "argument list is shorter than its contents");
+	memcpy(type, p, sizeof(Oid));
+	memcpy(&len, p + sizeof(Oid), sizeof(len));
+	p += sizeof(Oid) + sizeof(len);
+	*isnull = len < 0;
+	*value = (Datum) 0;
+	if (len < 0)
+		return p;
+	if (*type != UNKNOWNOID)
+		get_typlenbyval(*type, &typlen, &typbyval);
+	if (len > end - p || (typbyval && len != sizeof(Datum)) ||
+		(typlen > 0 && !typbyval && len != typlen))
+		elog(ERROR, "argument does not fit its type");
+	if (typbyval)
+		memcpy(value, p, sizeof(Datum));
+	else if (typlen == -1)
+	{
+		struct varlena *v = palloc(VARHDRSZ + len);
+
+		SET_VARSIZE(v, VARHDRSZ + len);
+		memcpy(VARDATA(v), p, len);
+		*value = PointerGetDatum(v);
+	}
+	else if (typlen == -2)
+		*value = CStringGetDatum(pnstrdup(p, len));
+	else
+		*value = PointerGetDatum(memcpy(palloc(len), p, len));
+	return p + len;
 }
 
 /*
@@ -524,7 +563,7 @@ cext_identify(const CextArgs *args, CextIdent *id)
 
 		initStringInfo(&buf);
 		for (int i = 0; i < args->nargs; i++)
-			append_arg(&buf, args->types[i], args->values[i], args->nulls[i]);
+			cext_append_arg(&buf, args->types[i], args->values[i], args->nulls[i]);
 		if (buf.len > MAX_PLAIN_ARGS)
 		{
 			uint8		digest[CEXT_SEED_SIZE];

@@ -9,6 +9,7 @@
 #define CEXT_IDENTITY_H
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 
 #include "cext_store.h"
 
@@ -30,6 +31,9 @@ typedef struct CextArgs
 extern void cext_identify(const CextArgs *args, CextIdent *id);
 extern void cext_identify_value(const char *key, int keylen, CextIdent *id);
 extern void cext_identify_varying(const CextIdent *plain, CextIdent *id);
+extern void cext_append_arg(StringInfo buf, Oid type, Datum value, bool isnull);
+extern const char *cext_read_arg(const char *p, const char *end, Oid *type,
+								 Datum *value, bool *isnull);
 extern bool cext_args_have_record(const CextArgs *args);
 
 #endif							/* CEXT_IDENTITY_H */

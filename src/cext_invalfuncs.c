@@ -23,6 +23,7 @@
 #include "cext_log.h"
 #include "cext_pattern.h"
 #include "cext_query.h"
+#include "cext_queue.h"
 #include "cext_relation.h"
 #include "cext_store.h"
 
@@ -237,6 +238,8 @@ cache_clear(PG_FUNCTION_ARGS)
 	INSTR_TIME_SET_CURRENT(start);
 	n = count_entries(any_entry, NULL);
 	cext_inval_all();
+	if (cext_active())
+		cext_queue_notice_at_commit(CEXT_NOTICE_REWARM);
 	log_invalidation("*", 1, start, n);
 	PG_RETURN_INT64(n);
 }

@@ -62,6 +62,10 @@ enum
 	COL_KEY_PATTERN,
 	COL_TTL,
 	COL_RLS_COVERED,
+	COL_REFRESH_AHEAD,
+	COL_STALE,
+	COL_STALE_ERROR,
+	COL_REWARM,
 	COL_COUNT
 };
 
@@ -78,6 +82,7 @@ static int	last_text_len = -1;
 static uint64 last_text_generation;
 static Oid	last_text_schema;
 static double last_text_ttl;
+static const CextPolicy *last_text_policy;	/* of that generation */
 
 
 /* ----------------------------------------------------------------
@@ -160,6 +165,14 @@ read_rows(Relation rel, MemoryContext context)
 		policy->ttl = interval_seconds(DatumGetIntervalP(values[COL_TTL]));
 		policy->rls_covered = !nulls[COL_RLS_COVERED] &&
 			DatumGetBool(values[COL_RLS_COVERED]);
+		if (!nulls[COL_REFRESH_AHEAD])
+			policy->staying.ahead = DatumGetFloat8(values[COL_REFRESH_AHEAD]);
+		if (!nulls[COL_STALE])
+			policy->staying.stale = interval_seconds(DatumGetIntervalP(values[COL_STALE]));
+		if (!nulls[COL_STALE_ERROR])
+			policy->staying.stale_error =
+				interval_seconds(DatumGetIntervalP(values[COL_STALE_ERROR]));
+		policy->staying.rewarm = !nulls[COL_REWARM] && DatumGetBool(values[COL_REWARM]);
 		list = lappend(list, policy);
 		MemoryContextSwitchTo(old);
 	}
@@ -261,6 +274,17 @@ cext_policy_for_key(Oid schema, const char *key, int keylen)
 	return NULL;
 }
 
+/* Seconds as an interval, null for none. */
+static Datum
+seconds_interval(double seconds, bool *null)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = (TimeOffset) (Min(seconds, MAX_TTL) * USECS_PER_SEC);
+	*null = seconds <= 0;
+	return IntervalPGetDatum(interval);
+}
+
 /* The rows of the view cache_policies. */
 Datum
 cache_policies_list(PG_FUNCTION_ARGS)
@@ -272,20 +296,23 @@ cache_policies_list(PG_FUNCTION_ARGS)
 	foreach(lc, cext_policies(get_func_namespace(fcinfo->flinfo->fn_oid)))
 	{
 		const CextPolicy *policy = lfirst(lc);
-		Interval	ttl;
-		Datum		values[5];
-		bool		nulls[5] = {0};
+		const CextStaying *staying = &policy->staying;
+		Datum		values[9];
+		bool		nulls[9] = {0};
 
-		memset(&ttl, 0, sizeof(ttl));
-		ttl.time = (TimeOffset) (policy->ttl * USECS_PER_SEC);
 		values[0] = CStringGetTextDatum(policy->name);
 		if (policy->key_pattern != NULL)
 			values[1] = CStringGetTextDatum(policy->key_pattern);
 		else
 			nulls[1] = true;
-		values[2] = IntervalPGetDatum(&ttl);
+		values[2] = seconds_interval(policy->ttl, &nulls[2]);
 		values[3] = BoolGetDatum(policy->rls_covered);
-		values[4] = BoolGetDatum(policy->builtin);
+		values[4] = Float8GetDatum(staying->ahead);
+		nulls[4] = staying->ahead <= 0;
+		values[5] = seconds_interval(staying->stale, &nulls[5]);
+		values[6] = seconds_interval(staying->stale_error, &nulls[6]);
+		values[7] = BoolGetDatum(staying->rewarm);
+		values[8] = BoolGetDatum(policy->builtin);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -318,9 +345,12 @@ cext_ttl_from_interval(const Interval *interval)
 	return cext_ttl_from_number(interval_seconds(interval));
 }
 
-/* A policy's name, a number of seconds, or an interval. */
+/*
+ * A policy's name, a number of seconds, or an interval.  If it is a policy,
+ * *named is set to it, good until the next call here.
+ */
 double
-cext_ttl_from_text(Oid schema, const char *text, int len)
+cext_ttl_from_text(Oid schema, const char *text, int len, const CextPolicy **named)
 {
 	char	   *str;
 	char	   *end;
@@ -328,9 +358,13 @@ cext_ttl_from_text(Oid schema, const char *text, int len)
 	const CextPolicy *policy;
 	List	   *list = cext_policies(schema);
 
+	*named = NULL;
 	if (len == last_text_len && last_text_generation == policy_generation &&
 		last_text_schema == schema && memcmp(text, last_text, len) == 0)
+	{
+		*named = last_text_policy;
 		return last_text_ttl;
+	}
 
 	str = pnstrdup(text, len);
 	policy = find_policy(list, str);
@@ -383,7 +417,9 @@ cext_ttl_from_text(Oid schema, const char *text, int len)
 		last_text_generation = policy_generation;
 		last_text_schema = schema;
 		last_text_ttl = ttl;
+		last_text_policy = policy;
 	}
+	*named = policy;
 	pfree(str);
 	return ttl;
 }

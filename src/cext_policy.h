@@ -10,6 +10,15 @@
 
 #include "utils/timestamp.h"
 
+/* How what falls under a policy stays hot. */
+typedef struct CextStaying
+{
+	double		ahead;			/* XFetch's beta; 0: never early */
+	double		stale;			/* seconds beyond its end while it is refreshed */
+	double		stale_error;	/* seconds beyond its end if the query fails */
+	bool		rewarm;			/* compute it anew after a restart or clear */
+} CextStaying;
+
 typedef struct CextPolicy
 {
 	char		name[NAMEDATALEN];
@@ -17,6 +26,7 @@ typedef struct CextPolicy
 	double		ttl;			/* seconds */
 	bool		rls_covered;	/* identity settings stand for row security */
 	bool		builtin;
+	CextStaying staying;
 } CextPolicy;
 
 extern void cext_policy_init(void);
@@ -26,6 +36,7 @@ extern const CextPolicy *cext_policy_for_key(Oid schema, const char *key, int ke
 /* seconds; error 22023 if there is no sense in it */
 extern double cext_ttl_from_number(double seconds);
 extern double cext_ttl_from_interval(const Interval *interval);
-extern double cext_ttl_from_text(Oid schema, const char *text, int len);
+extern double cext_ttl_from_text(Oid schema, const char *text, int len,
+								 const CextPolicy **named);
 
 #endif							/* CEXT_POLICY_H */

@@ -29,6 +29,7 @@
 #include "cext_inval.h"
 #include "cext_log.h"
 #include "cext_prepared.h"
+#include "cext_refresh.h"
 #include "cext_result.h"
 #include "cext_temptype.h"
 #include "cext_tier.h"
@@ -36,6 +37,9 @@
 #include "cext_verify.h"
 
 CextLastStatus cext_last_status;
+
+/* the entry last found is old enough to think of a refresh */
+static bool refresh_near;
 
 
 /* ----------------------------------------------------------------
@@ -93,20 +97,23 @@ shadowed_by_temporary(CextEntry *e)
 }
 
 /*
- * May this session, in this transaction, take this entry for an answer?  If
- * not, *reason says whether it is the session's matter.
+ * May this session, in this transaction, take this entry for an answer, up to
+ * so many microseconds beyond its time?  If not, *reason says whether it is the
+ * session's matter.
  */
 static bool
-usable(CextEntry *e, double ttl, CextBypass *reason)
+usable(CextEntry *e, double ttl, int64 grace, CextBypass *reason)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
 	cext_history_tick(now);
 
 	/* a shorter TTL given now counts for what is already there */
-	if (now >= e->expires ||
-		(ttl > 0 && now - e->created >= ttl * USECS_PER_SEC))
+	if (now - grace >= e->expires ||
+		(ttl > 0 && now - grace - e->created >= ttl * USECS_PER_SEC))
 		return false;
+	if (unlikely((uint64) now >= pg_atomic_read_u64(&e->refresh)))
+		refresh_near = true;
 	if (((e->flags & CEXT_ENTRY_RECOVERY) != 0) != RecoveryInProgress())
 		return false;
 	if (!cext_entry_alive(e))
@@ -145,13 +152,13 @@ usable(CextEntry *e, double ttl, CextBypass *reason)
  * A mark that the query varies only says where to look, so its age is no matter.
  */
 static CextEntry *
-look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
+look_up(const CextIdent *id, double ttl, int64 grace, CextBypass *reason, bool anywhere)
 {
 	CextEntry  *e = cext_store_lookup(id);
 
 	if (likely(e != NULL))
 	{
-		if ((e->flags & CEXT_ENTRY_VARIES) != 0 || likely(usable(e, ttl, reason)))
+		if ((e->flags & CEXT_ENTRY_VARIES) != 0 || likely(usable(e, ttl, grace, reason)))
 			return e;
 		cext_store_unpin(e);
 		if (*reason != CEXT_CACHEABLE ||
@@ -162,7 +169,8 @@ look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
 		return NULL;
 	if (!cext_tier_fetch(id, 1, &e))
 		return NULL;
-	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) == 0 && !usable(e, ttl, reason))
+	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) == 0 &&
+		!usable(e, ttl, grace, reason))
 	{
 		cext_store_unpin(e);
 		e = NULL;
@@ -173,13 +181,10 @@ look_up(const CextIdent *id, double ttl, CextBypass *reason, bool anywhere)
 	return e;
 }
 
-/*
- * The entry for this identity that answers now, pinned; or NULL, and *reason
- * is set if that is no ordinary miss.  *hash, if wanted, is that of the
- * identity that was looked for in the end.
- */
+/* As cext_find(), with a time of grace after an entry's end. */
 static CextEntry *
-find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash, bool anywhere)
+find(const CextIdent *id, double ttl, int64 grace, CextBypass *reason, uint64 *hash,
+	 bool anywhere)
 {
 	CextEntry  *e;
 
@@ -190,7 +195,7 @@ find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash, bool any
 		*reason = CEXT_BYPASS_OWN_INVALIDATION;
 		return NULL;
 	}
-	e = look_up(id, ttl, reason, anywhere);
+	e = look_up(id, ttl, grace, reason, anywhere);
 	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) != 0)
 	{
 		CextIdent	varying;
@@ -200,22 +205,27 @@ find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash, bool any
 		cext_identify_varying(id, &varying);
 		if (hash != NULL)
 			*hash = varying.hash;
-		e = look_up(&varying, ttl, reason, anywhere);
+		e = look_up(&varying, ttl, grace, reason, anywhere);
 	}
 	return e;
 }
 
+/*
+ * The entry for this identity that answers now, pinned; or NULL, and *reason
+ * is set if that is no ordinary miss.  *hash, if wanted, is that of the
+ * identity that was looked for in the end.
+ */
 CextEntry *
 cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
 {
-	return find(id, ttl, reason, hash, true);
+	return find(id, ttl, 0, reason, hash, true);
 }
 
 /* The same, without asking Redis. */
 CextEntry *
 cext_find_near(const CextIdent *id, double ttl, CextBypass *reason)
 {
-	return find(id, ttl, reason, NULL, false);
+	return find(id, ttl, 0, reason, NULL, false);
 }
 
 /*
@@ -255,7 +265,7 @@ cext_find_remote(const CextIdent *ids, int n, CextEntry **entries)
 	{
 		CextBypass	reason = CEXT_CACHEABLE;
 
-		if (found[i] != NULL && !usable(found[i], -1, &reason))
+		if (found[i] != NULL && !usable(found[i], -1, 0, &reason))
 		{
 			cext_store_unpin(found[i]);
 			found[i] = NULL;
@@ -270,6 +280,19 @@ cext_find_remote(const CextIdent *ids, int n, CextEntry **entries)
 	pfree(found);
 	pfree(which);
 	return true;
+}
+
+/*
+ * An entry in shared memory that has expired within these seconds, and is good
+ * otherwise; not within a fill, whose result would begin its life with it.
+ */
+static pg_noinline CextEntry *
+find_stale(const CextIdent *id, double ttl, double seconds)
+{
+	CextBypass	reason = CEXT_CACHEABLE;
+
+	return cext_tracking() ? NULL :
+		find(id, ttl, (int64) (seconds * USECS_PER_SEC), &reason, NULL, false);
 }
 
 /* Why this session cannot use the cache at all now, if so. */
@@ -324,7 +347,7 @@ cext_count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 	cext_last_status.status = status;
 	cext_last_status.reason = reason;
 	cext_last_status.stored = stored;
-	cext_last_status.from_cache = status == CEXT_STATUS_HIT;
+	cext_last_status.from_cache = status == CEXT_STATUS_HIT || status == CEXT_STATUS_STALE;
 	cext_last_status.elapsed_us = us;
 
 	/* a hit has looked at the clock when it found the entry */
@@ -333,6 +356,9 @@ cext_count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 
 	switch (status)
 	{
+		case CEXT_STATUS_STALE:
+			cext_stats_add(CEXT_STAT_STALE_HITS, 1);
+			/* FALLTHROUGH */
 		case CEXT_STATUS_HIT:
 			{
 				uint64		saved = saved_us > us ? (uint64) (saved_us - us) : 0;
@@ -398,10 +424,10 @@ find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason,
 	PG_TRY();
 	{
 		/* not in Redis once more, if the fill would be here as well */
-		e = find(ident, ttl, reason, NULL, !cext_storage_memory());
+		e = find(ident, ttl, 0, reason, NULL, !cext_storage_memory());
 		while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted() &&
 			   cext_claim_try(ident, deadline) == CEXT_CLAIM_OTHERS)
-			e = find(ident, ttl, reason, NULL, true);
+			e = find(ident, ttl, 0, reason, NULL, true);
 	}
 	PG_CATCH();
 	{
@@ -413,12 +439,14 @@ find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason,
 }
 
 /*
- * Look up; on a miss either claim the fill or wait for who has, and look again.
+ * Look up; on a miss take what the policy lets be stale, or either claim the
+ * fill or wait for who has, and look again.
  */
 static CextEntry *
-find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *claimed,
-			  uint64 *hash)
+find_or_claim(const CextCall *call, const CextIdent *ident, CextBypass *reason,
+			  bool *claimed, bool *stale, uint64 *hash)
 {
+	double		ttl = call->ttl;
 	TimestampTz deadline = 0;
 	CextTag		tags[CEXT_MAX_PREFIXES + 3];
 	int			ntags = 0;
@@ -428,6 +456,18 @@ find_or_claim(const CextIdent *ident, double ttl, CextBypass *reason, bool *clai
 	{
 		CextFlight	flight;
 
+		if (unlikely(call->staying.stale > 0) && *reason == CEXT_CACHEABLE &&
+			(e = find_stale(ident, ttl, call->staying.stale)) != NULL)
+		{
+			*stale = true;
+			if (!cext_refresh_claim(e) || cext_refresh_hand_over(call, e) ||
+				fill_bypass() != CEXT_CACHEABLE)
+				return e;
+
+			/* nobody else does it: as any miss, while others take the old one */
+			*stale = false;
+			cext_store_unpin(e);
+		}
 		if (*reason != CEXT_CACHEABLE || fill_bypass() != CEXT_CACHEABLE ||
 			cext_coalesce_timeout == 0 || !cext_enable_writes)
 			return NULL;
@@ -485,6 +525,7 @@ cext_lookup(CextCall *call, CextLookup *l)
 	INSTR_TIME_SET_CURRENT(l->start);
 	l->reason = cext_session_bypass();
 	l->claimed = false;
+	l->stale = false;
 	l->hash = 0;
 	memset(&l->ident, 0, sizeof(CextIdent));
 	l->ident.key = call->args.key;
@@ -499,8 +540,9 @@ cext_lookup(CextCall *call, CextLookup *l)
 	{
 		cext_prepared_recover();
 		cext_identify(&call->args, &l->ident);
+		refresh_near = false;
 		if (cext_enable_reads)
-			e = find_or_claim(&l->ident, call->ttl, &l->reason, &l->claimed, &l->hash);
+			e = find_or_claim(call, &l->ident, &l->reason, &l->claimed, &l->stale, &l->hash);
 		else
 			l->reason = CEXT_BYPASS_READS_OFF;
 	}
@@ -509,7 +551,16 @@ cext_lookup(CextCall *call, CextLookup *l)
 		cext_flight_end(CEXT_LANDED_STORED);
 		l->claimed = false;
 	}
-	if (unlikely(cext_verify_fraction > 0) && e != NULL && !verify(call, l, e))
+	else if (unlikely(refresh_near) && e != NULL && !l->stale &&
+			 cext_refresh_due(e, &call->staying) &&
+			 !cext_refresh_hand_over(call, e) && fill_bypass() == CEXT_CACHEABLE)
+	{
+		/* before its end; it is our turn to see to it, and no worker can */
+		cext_store_unpin(e);
+		e = NULL;
+	}
+	if (unlikely(cext_verify_fraction > 0) && e != NULL && !l->stale &&
+		!verify(call, l, e))
 		return NULL;
 	return e;
 }
@@ -525,16 +576,38 @@ cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
 	if (unlikely(cext_tracking()))
 		cext_tracker_entry(e);
 	cext_store_hit(e);
-	cext_count_call(CEXT_STATUS_HIT, CEXT_CACHEABLE, false, e->ns, e->fill_us, l->start);
+	cext_count_call(unlikely(l->stale) ? CEXT_STATUS_STALE : CEXT_STATUS_HIT,
+					CEXT_CACHEABLE, false, e->ns, e->fill_us, l->start);
 	if (cext_logs(CEXT_LOG_HIT))
 		cext_log("hit", l->ident.key, l->ident.keylen, cext_last_status.elapsed_us,
 				 " saved_ms=%.3f", e->fill_us / 1000.0);
 }
 
-/* Where nothing was found: the answer as computed here. */
-pg_noinline Datum
-cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
-					Tuplestorestate *tuplestore)
+/* The answer from a pinned entry, which is unpinned here. */
+static pg_noinline Datum
+serve(CextCall *call, CextLookup *l, CextEntry *e, TupleDesc expected,
+	  Tuplestorestate *tuplestore)
+{
+	volatile Datum result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result = replay(e, expected, tuplestore);
+		cext_lookup_hit(call, l, e);
+	}
+	PG_CATCH();
+	{
+		cext_store_unpin(e);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	cext_store_unpin(e);
+	return result;
+}
+
+/* The answer as computed here. */
+static pg_noinline Datum
+compute(CextCall *call, CextLookup *l, TupleDesc expected, Tuplestorestate *tuplestore)
 {
 	const CextBypass why = l->reason;
 	CextBypass	reason;
@@ -598,27 +671,105 @@ cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
 	return result;
 }
 
+/* May an old result stand for this error? */
+static bool
+error_may_be_hidden(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION: /* canceled, shut down */
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * The answer as computed here or, if that fails and there is an entry that
+ * expired not longer ago than the policy allows, from there.  The query runs in
+ * a subtransaction, so that the caller's goes on after the error.
+ */
+static pg_noinline Datum
+compute_or_stale(CextCall *call, CextLookup *l, TupleDesc expected,
+				 Tuplestorestate *tuplestore)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	CextEntry  *volatile e = NULL;
+	volatile Datum result = (Datum) 0;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		result = compute(call, l, expected, tuplestore);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error_may_be_hidden(edata->sqlerrcode))
+			e = find_stale(&l->ident, call->ttl, call->staying.stale_error);
+		if (e == NULL)
+			ReThrowError(edata);
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+	if (e == NULL)
+		return result;
+	if (tuplestore != NULL)
+		tuplestore_clear(tuplestore);
+	l->stale = true;
+	return serve(call, l, e, expected, tuplestore);
+}
+
+/* Is there something to fall back on if computing fails? */
+static bool
+may_fall_back(const CextCall *call, const CextIdent *ident)
+{
+	CextEntry  *e;
+
+	if (IsInParallelMode())
+		return false;			/* no subtransactions there */
+	e = find_stale(ident, call->ttl, call->staying.stale_error);
+	if (e != NULL)
+		cext_store_unpin(e);
+	return e != NULL;
+}
+
+/* Where nothing was found: the answer as computed here, or what may stand for it. */
+Datum
+cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
+					Tuplestorestate *tuplestore)
+{
+	if (unlikely(call->staying.stale_error > 0) && l->reason == CEXT_CACHEABLE &&
+		may_fall_back(call, &l->ident))
+		return compute_or_stale(call, l, expected, tuplestore);
+	return compute(call, l, expected, tuplestore);
+}
+
 /* One call: from the cache, or computed. */
 static Datum
 read_through(CextCall *call, TupleDesc expected, Tuplestorestate *tuplestore)
 {
 	CextLookup	l;
 	CextEntry  *e = cext_lookup(call, &l);
-	volatile Datum result = (Datum) 0;
 
 	if (e == NULL)
 		return cext_lookup_compute(call, &l, expected, tuplestore);
-	PG_TRY();
-	{
-		result = replay(e, expected, tuplestore);
-		cext_lookup_hit(call, &l, e);
-	}
-	PG_FINALLY();
-	{
-		cext_store_unpin(e);
-	}
-	PG_END_TRY();
-	return result;
+	return serve(call, &l, e, expected, tuplestore);
 }
 
 /* cached_query(), cached_rows(): rows into the caller's tuplestore. */
@@ -633,4 +784,78 @@ Datum
 cext_read_json(CextCall *call)
 {
 	return read_through(call, NULL, NULL);
+}
+
+
+/* ----------------------------------------------------------------
+ *		Filling for nobody
+ * ----------------------------------------------------------------
+ */
+
+/* Compute an answer and store it; it goes nowhere else.  Was it stored? */
+static bool
+fill_for_nobody(CextCall *call, const CextIdent *ident, bool claimed)
+{
+	CextBypass	reason = fill_bypass();
+	CextLanding volatile landing = CEXT_LANDED_FAILED;
+	bool		stored = false;
+	double		us;
+
+	PG_TRY();
+	{
+		cext_fill(call, ident, &reason, claimed, &stored, &us, NULL, NULL);
+		landing = stored ? CEXT_LANDED_STORED : CEXT_LANDED_FAILED;
+	}
+	PG_FINALLY();
+	{
+		if (claimed)
+			cext_flight_end(landing);
+	}
+	PG_END_TRY();
+	if (stored)
+	{
+		cext_stats_add(CEXT_STAT_REFRESHES, 1);
+		cext_stats_add(CEXT_STAT_FILL_NS, (uint64) (us * 1000));
+		cext_stats_time(CEXT_HISTOGRAM_FILL, us);
+	}
+	return stored;
+}
+
+/*
+ * See to it that there is an entry no older than "since": computed here, or by
+ * whoever is at it already.  False if it could not be stored.
+ */
+bool
+cext_renew(CextCall *call, const CextIdent *ident, TimestampTz since)
+{
+	CextTag		tags[CEXT_MAX_PREFIXES + 3];
+	int			ntags = cext_tags_of_key(MyDatabaseId, ident->key, ident->keylen, tags);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   cext_coalesce_timeout);
+
+	tags[ntags++] = cext_tag_database(MyDatabaseId);
+	tags[ntags++] = CEXT_TAG_CLUSTER;
+	for (;;)
+	{
+		CextBypass	reason = CEXT_CACHEABLE;
+		uint64		hash;
+		CextEntry  *e = cext_find(ident, call->ttl, &reason, &hash);
+		bool		there = e != NULL && e->created >= since;
+
+		if (e != NULL)
+			cext_store_unpin(e);
+		if (there)
+			return true;
+		if (reason != CEXT_CACHEABLE)
+			return false;
+		switch (cext_flight_begin(hash, tags, ntags, deadline))
+		{
+			case CEXT_FLIGHT_FILL:
+				return fill_for_nobody(call, ident, true);
+			case CEXT_FLIGHT_ALONE:
+				return fill_for_nobody(call, ident, false);
+			case CEXT_FLIGHT_RETRY:
+				break;
+		}
+	}
 }

@@ -13,6 +13,7 @@
 #include "utils/tuplestore.h"
 
 #include "cext_identity.h"
+#include "cext_policy.h"
 #include "cext_stats.h"
 #include "cext_store.h"
 
@@ -20,6 +21,7 @@ typedef enum CextStatus
 {
 	CEXT_STATUS_NONE,
 	CEXT_STATUS_HIT,
+	CEXT_STATUS_STALE,			/* a hit beyond its time, as the policy allows */
 	CEXT_STATUS_MISS,
 	CEXT_STATUS_BYPASS
 } CextStatus;
@@ -55,6 +57,7 @@ typedef struct CextCall
 	Oid			schema;			/* of the extension */
 	CextEntry  *compare;		/* do not store, but compare with this one */
 	CextVerdict verdict;
+	CextStaying staying;		/* of its policy */
 } CextCall;
 
 /* The call between its parts: found or not, what is to be known later. */
@@ -63,6 +66,7 @@ typedef struct CextLookup
 	CextIdent	ident;
 	CextBypass	reason;
 	bool		claimed;		/* this backend's to fill */
+	bool		stale;			/* what was found has expired */
 	uint64		hash;			/* of the claim */
 	instr_time	start;
 } CextLookup;
@@ -84,6 +88,7 @@ extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason,
 							uint64 *hash);
 extern CextEntry *cext_find_near(const CextIdent *id, double ttl, CextBypass *reason);
 extern bool cext_find_remote(const CextIdent *ids, int n, CextEntry **entries);
+extern bool cext_renew(CextCall *call, const CextIdent *ident, TimestampTz since);
 extern bool cext_entry_alive(CextEntry *entry);
 extern CextBypass cext_session_bypass(void);
 extern void cext_count_call(CextStatus status, CextBypass reason, bool stored,

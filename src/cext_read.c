@@ -113,6 +113,7 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 	text	   *query;
 	int			ttl = first + 2;
 	int			rest = first + 3;
+	bool		named = false;
 
 	memset(call, 0, sizeof(CextCall));
 	if (PG_ARGISNULL(first))
@@ -148,9 +149,15 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 			case TEXTOID:
 				{
 					text	   *t = PG_GETARG_TEXT_PP(ttl);
+					const CextPolicy *policy;
 
 					call->ttl = cext_ttl_from_text(call->schema, VARDATA_ANY(t),
-												   VARSIZE_ANY_EXHDR(t));
+												   VARSIZE_ANY_EXHDR(t), &policy);
+					if (policy != NULL)
+					{
+						call->staying = policy->staying;
+						named = true;
+					}
 					break;
 				}
 			default:
@@ -165,6 +172,8 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 			call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) :
 				cext_default_ttl;
 		call->args.rls_covered = policy != NULL && policy->rls_covered;
+		if (policy != NULL && !named)
+			call->staying = policy->staying;
 	}
 
 	if (PG_NARGS() > rest)

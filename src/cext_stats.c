@@ -14,8 +14,8 @@
  * see a hit counted and its time not yet; nothing is lost by that.
  *
  * Namespaces, the first segments of the keys, are numbered as they come up,
- * for the whole cluster, and keep their number until the server stops, because
- * entries in the store carry it.  A name is written once, and only then
+ * for the whole cluster, and keep their number, across clean restarts, too,
+ * because entries in the store carry it.  A name is written once, and only then
  * counted in nnames, behind a write barrier; so a lookup scans the table
  * without a lock.  What comes when the table is full, and the namespaces of an
  * application that gives every key one of its own, go under number 0.
@@ -41,6 +41,7 @@
 
 #include "cext_compat.h"
 #include "cext_guc.h"
+#include "cext_state.h"
 #include "cext_stats.h"
 
 /* What this backend looked up last, by hash; a power of two. */
@@ -214,6 +215,34 @@ cext_stats_shmem_init(void)
 		shared->reset_time = GetCurrentTimestamp();
 		shared->nnames = 1;
 	}
+}
+
+/* Entries carry the numbers of namespaces across a restart: so do the names. */
+static void
+save_names(CextStateFile *file)
+{
+	cext_state_write(file, &shared->nnames, sizeof(shared->nnames));
+	cext_state_write(file, shared->names, sizeof(shared->names));
+}
+
+static bool
+load_names(CextStateFile *file)
+{
+	uint32		n;
+
+	if (!cext_state_read(file, &n, sizeof(n)) || n < 1 || n > CEXT_NAMESPACES ||
+		!cext_state_read(file, shared->names, sizeof(shared->names)))
+		return false;
+	shared->nnames = n;
+	return true;
+}
+
+void
+cext_stats_init(void)
+{
+	static const CextStateSection section = {"namespaces", save_names, load_names};
+
+	cext_state_register(&section);
 }
 
 /*

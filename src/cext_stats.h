@@ -21,6 +21,8 @@ typedef enum CextStat
 	CEXT_STAT_EXPIRATIONS,
 	CEXT_STAT_INVALIDATIONS,
 	CEXT_STAT_COALESCED,		/* hits after waiting for a fill */
+	CEXT_STAT_STALE_HITS,		/* hits beyond the time to live */
+	CEXT_STAT_REFRESHES,		/* fills for nobody, by workers */
 	CEXT_STAT_ERRORS,			/* queries that failed */
 	CEXT_STAT_REDIS_HITS,
 	CEXT_STAT_REDIS_MISSES,
@@ -107,6 +109,7 @@ extern CextStatsBlock *cext_my_stats;
 extern Size cext_stats_shmem_size(void);
 extern void cext_stats_shmem_init(void);
 extern void cext_stats_attach(void);
+extern void cext_stats_init(void);
 
 static inline void
 cext_stats_add(CextStat stat, uint64 n)

@@ -338,6 +338,7 @@ cext_store_describe(CextEntry *e, CextIdent *id, CextEntryInfo *info)
 	info->globs = pg_atomic_read_u64(&e->globs);
 	info->created = e->created;
 	info->expires = e->expires;
+	info->refresh = pg_atomic_read_u64(&e->refresh);
 	info->xmax = e->xmax;
 	info->nrows = e->nrows;
 	info->fill_us = e->fill_us;
@@ -465,7 +466,9 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	head = MAXALIGN(sizeof(CextEntry)) + info->ntags * sizeof(uint32) +
 		info->nrels * sizeof(Oid) + id->keylen + id->argslen;
 	head = MAXALIGN(head);
-	total = ready_size > 0 ? MAXALIGN(head + size) + ready_size : head + size;
+	total = head + size;
+	if (ready_size > 0 || info->recipe_size > 0)
+		total = MAXALIGN(total) + ready_size + info->recipe_size;
 	if (total > (Size) cext_chunk_count() * CEXT_CHUNK_SIZE / 4 ||
 		info->ntags > PG_UINT16_MAX || info->nrels > PG_UINT16_MAX)
 		return false;
@@ -483,8 +486,11 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	e = ENTRY(c);
 	memset(e, 0, sizeof(CextEntry));
 	pg_atomic_init_u32(&e->refs, 1);
-	pg_atomic_init_u32(&e->hits, instead != NULL ? pg_atomic_read_u32(&instead->hits) : 0);
+	pg_atomic_init_u32(&e->hits, instead != NULL ? pg_atomic_read_u32(&instead->hits) :
+					   info->hits);
 	pg_atomic_init_u64(&e->globs, info->globs);
+	pg_atomic_init_u64(&e->refresh,
+					   info->refresh == 0 ? CEXT_NO_REFRESH : (uint64) info->refresh);
 	e->hash = id->hash;
 	e->stamp = info->stamp;
 	e->created = info->created;
@@ -495,6 +501,8 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	e->payload_size = size;
 	e->payload_offset = head;
 	e->ready_size = ready_size;
+	e->recipe_size = info->recipe_size;
+	e->foreground = instead != NULL && instead->foreground;
 	e->nrows = info->nrows;
 	e->fill_us = info->fill_us;
 	e->checksum = info->checksum;
@@ -514,6 +522,8 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	cext_chunk_write(c, head, payload, size);
 	if (ready_size > 0)
 		cext_chunk_write(c, CEXT_ENTRY_READY(e), ready, ready_size);
+	if (info->recipe_size > 0)
+		cext_chunk_write(c, CEXT_ENTRY_RECIPE(e), info->recipe, info->recipe_size);
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	old = find(id, bucket);
@@ -534,7 +544,7 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	store->buckets[bucket] = c;
 
 	LWLockAcquire(store->alloc_lock, LW_EXCLUSIVE);
-	cext_evict_add(e, old != NULL && pg_atomic_read_u32(&old->hits) > 0);
+	cext_evict_add(e, old != NULL ? pg_atomic_read_u32(&old->hits) > 0 : info->hits > 0);
 	store->entries++;
 	store->overhead += head;
 	LWLockRelease(store->alloc_lock);
@@ -581,13 +591,18 @@ cext_store_add_ready(CextEntry *e, const char *ready, Size size)
 
 	if ((e->flags & CEXT_ENTRY_LOCAL) != 0 || !e->linked)
 		return false;
-	payload = MemoryContextAllocExtended(CurrentMemoryContext, e->payload_size + 1,
+	payload = MemoryContextAllocExtended(CurrentMemoryContext,
+										 (Size) e->payload_size + e->recipe_size + 1,
 										 MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (payload == NULL)
 		return false;
 	cext_store_read(&reader, e);
 	cext_reader_copy(&reader, payload, e->payload_size);
 	cext_store_describe(e, &id, &info);
+	cext_store_read_recipe(&reader, e);
+	cext_reader_copy(&reader, payload + e->payload_size, e->recipe_size);
+	info.recipe = payload + e->payload_size;
+	info.recipe_size = e->recipe_size;
 	result = insert(&id, &info, payload, e->payload_size, ready, size, e);
 	pfree(payload);
 	return result;
@@ -629,6 +644,13 @@ void
 cext_store_read_ready(CextReader *reader, CextEntry *e)
 {
 	cext_reader_start(reader, CHUNK_OF(e), CEXT_ENTRY_READY(e), e->ready_size);
+}
+
+/* Read its recipe. */
+void
+cext_store_read_recipe(CextReader *reader, CextEntry *e)
+{
+	cext_reader_start(reader, CHUNK_OF(e), CEXT_ENTRY_RECIPE(e), e->recipe_size);
 }
 
 
@@ -683,6 +705,24 @@ cext_store_scan_next(CextScan *scan)
 			scan->skip += scan->n;
 	}
 	return scan->found[scan->i++];
+}
+
+/*
+ * The entry after this one, beginning with *bucket = 0 and NULL; without locks
+ * or pins, for the postmaster when it is alone.
+ */
+CextEntry *
+cext_store_next_unlocked(uint32 *bucket, CextEntry *e)
+{
+	uint32		c = e != NULL ? e->next : store->buckets[*bucket];
+
+	while (c == CEXT_NO_CHUNK)
+	{
+		if (++*bucket >= store->nbuckets)
+			return NULL;
+		c = store->buckets[*bucket];
+	}
+	return ENTRY(c);
 }
 
 void

@@ -69,6 +69,7 @@ typedef struct CextEntry
 	uint32		checksum;		/* of the payload; for comparisons only */
 	uint32		newer;			/* in its queue; alloc lock */
 	uint32		older;			/* likewise */
+	pg_atomic_uint64 refresh;	/* when a hit is to think of computing it anew */
 	uint16		keylen;
 	uint16		argslen;
 	uint16		ntags;
@@ -80,6 +81,8 @@ typedef struct CextEntry
 	uint8		lives;			/* second chances left; alloc lock */
 	uint8		visited;		/* set by a hit, without a lock */
 	bool		linked;			/* partition lock */
+	bool		foreground;		/* no worker can compute it; no lock */
+	uint32		recipe_size;	/* how to compute it again, after all else */
 	uint8		seed[CEXT_SEED_SIZE];
 	/* then: tags, relations, key, arguments; then, aligned, the payload; the */
 	/* same of what is ready to be sent */
@@ -91,8 +94,9 @@ typedef struct CextEntry
 #define CEXT_ENTRY_ARGS(e)	(CEXT_ENTRY_KEY(e) + (e)->keylen)
 
 #define CEXT_ENTRY_READY(e) MAXALIGN((Size) (e)->payload_offset + (e)->payload_size)
+#define CEXT_ENTRY_RECIPE(e) (CEXT_ENTRY_READY(e) + (e)->ready_size)
 #define CEXT_ENTRY_CHUNKS(e) \
-	((uint32) ((CEXT_ENTRY_READY(e) + (e)->ready_size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE))
+	((uint32) ((CEXT_ENTRY_RECIPE(e) + (e)->recipe_size + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE))
 
 /* What to store with the bytes. */
 typedef struct CextEntryInfo
@@ -111,7 +115,13 @@ typedef struct CextEntryInfo
 	const uint32 *tags;
 	int			nrels;
 	const Oid  *rels;
+	TimestampTz refresh;		/* 0: never */
+	const char *recipe;
+	uint32		recipe_size;
+	uint32		hits;			/* it has had already */
 } CextEntryInfo;
+
+#define CEXT_NO_REFRESH ((uint64) PG_INT64_MAX)
 
 /* Walks over all entries. */
 typedef struct CextScan
@@ -149,6 +159,8 @@ extern bool cext_store_remove(const CextIdent *id);
 
 extern void cext_store_read(CextReader *reader, CextEntry *entry);
 extern void cext_store_read_ready(CextReader *reader, CextEntry *entry);
+extern void cext_store_read_recipe(CextReader *reader, CextEntry *entry);
+extern CextEntry *cext_store_next_unlocked(uint32 *bucket, CextEntry *entry);
 
 extern void cext_store_scan_begin(CextScan *scan);
 extern CextEntry *cext_store_scan_next(CextScan *scan);

@@ -521,7 +521,10 @@ get_ttl(FunctionCallInfo fcinfo, int n, const char *key, int keylen)
 				{
 					text	   *t = PG_GETARG_TEXT_PP(n);
 
-					return cext_ttl_from_text(schema, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
+					const CextPolicy *named;
+
+					return cext_ttl_from_text(schema, VARDATA_ANY(t),
+											  VARSIZE_ANY_EXHDR(t), &named);
 				}
 			default:
 				elog(ERROR, "unexpected type of time to live");

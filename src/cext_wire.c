@@ -393,6 +393,7 @@ cext_wire_decode(const char *bytes, Size length, const CextIdent *id,
 	pg_atomic_init_u32(&e->refs, 1);
 	pg_atomic_init_u32(&e->hits, 0);
 	pg_atomic_init_u64(&e->globs, header.globs);
+	pg_atomic_init_u64(&e->refresh, CEXT_NO_REFRESH);
 	e->hash = id->hash;
 	e->stamp = header.stamp;
 	e->created = header.created;

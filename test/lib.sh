@@ -118,6 +118,8 @@ need_packages()
 	if [ "${1:-}" = tap ]; then
 		command -v redis-server >/dev/null || tools+=(redis-server)
 		/usr/bin/python3 -c 'import redis' 2>/dev/null || tools+=(python3-redis)
+		PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || tools+=(pgbouncer)
+		command -v node >/dev/null || tools+=(nodejs node-pg)
 		command -v prove >/dev/null || tools+=(perl)
 		command -v patch >/dev/null || tools+=(patch)
 		perl -MIPC::Run -e 1 2>/dev/null || tools+=(libipc-run-perl)
@@ -262,13 +264,22 @@ cleanup()
 copy_tree()
 {
 	mkdir "$WORK/src"
-	tar -C "$ROOT" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' \
+	tar -C "$ROOT" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=node_modules \
 		--exclude=./tmp_check --exclude=./tmp_regress --exclude=./tmp_isolation \
 		--exclude=./results --exclude=./output_iso -cf - . |
 		tar -C "$WORK/src" --no-same-owner -xf - || die "could not copy the sources"
 	if am_root; then
 		chown -R "$RUN_AS" "$WORK/src"
 	fi
+}
+
+# What the examples require of npm: Debian's package, or from the registry.
+node_modules()
+{
+	export NODE_PATH=/usr/share/nodejs
+	(cd / && node -e 'require("pg")' 2>/dev/null) && return
+	say "npm ci"
+	as_user npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >/dev/null
 }
 
 # build_install DIR: no bitcode, which only make install has a use for.

@@ -1,5 +1,6 @@
-# A restart begins with an empty cache and right answers, whatever was going on
-# before; a transaction prepared before it still invalidates when it commits.
+# A clean restart keeps the entries, any other begins with an empty cache; answers
+# are right whatever was going on before; a transaction prepared before it still
+# invalidates when it commits.
 
 use strict;
 use warnings;
@@ -12,6 +13,11 @@ use Test::More;
 my $node = new_node('main');
 setup($node);
 
+my $rows = "SELECT count(*) FILTER (WHERE length(t) = 50 AND t LIKE g || 'x%'), (cache_last_status()).status"
+  . " FROM cached_query('rows', 'SELECT g, rpad(g::text, 50, ''x'') FROM generate_series(1, 60000) g', 600) AS r(g integer, t text)";
+$node->safe_psql('postgres', "ALTER SYSTEM SET cache_ext.max_entry_size = '16MB'; SELECT pg_reload_conf()");
+is($node->safe_psql('postgres', $rows), '60000|miss', 'a long result');
+is(read_now($node, 4), '1|miss', 'filled');
 is(read_now($node, 1), '1|miss', 'filled');
 is(read_now($node, 1), '1|hit', 'cached');
 $node->safe_psql('postgres', q{SELECT cache_set('value', '1')});
@@ -25,17 +31,15 @@ sub prepare_two
 	return;
 }
 
-# After a restart: nothing is left, the old rows are cached as long as they are
-# the right ones, and not longer.
+# After a restart: the old rows are cached as long as they are the right ones,
+# and not longer.
 sub check_restarted
 {
 	my ($how, $v) = @_;
 	my $next = $v + 1;
 
-	is($node->safe_psql('postgres', 'SELECT entries, memory_used FROM cache_stats'),
-		'0|0', "$how: the cache starts empty");
 	is($node->safe_psql('postgres', q{SELECT cache_get('value') IS NULL}),
-		't', "$how: no values either");
+		't', "$how: no values");
 	is(read_now($node, 1), "$v|miss", "$how: row with a prepared change is read");
 	is(read_now($node, 1), "$v|hit", "$how: and cached while the change is not committed");
 	is(read_now($node, 2), '1|miss', "$how: the other");
@@ -51,6 +55,17 @@ sub check_restarted
 	return;
 }
 
+# nothing prepared: all is kept
+$node->restart;
+is(read_now($node, 1), '1|hit', 'clean restart: rows are kept');
+is($node->safe_psql('postgres', $rows), '60000|hit', 'clean restart: and a long result');
+is($node->safe_psql('postgres', q{SELECT cache_get('value')}), '1', 'clean restart: and values');
+$node->safe_psql('postgres', 'UPDATE item SET v = 1 WHERE id = 1');
+is(read_now($node, 1), '1|miss', 'clean restart: they can be invalidated');
+is($node->safe_psql('postgres', q{SELECT hits > 0 FROM cache_stats_by_namespace WHERE namespace = 'rows'}), 't',
+	'clean restart: and are counted where they belong');
+
+# the patterns of a prepared transaction are not known after a restart
 prepare_two();
 $node->restart;
 check_restarted('clean restart', 1);
@@ -58,6 +73,8 @@ check_restarted('clean restart', 1);
 prepare_two();
 $node->stop('immediate');
 $node->start;
+is($node->safe_psql('postgres', 'SELECT entries, memory_used FROM cache_stats'),
+	'0|0', 'immediate shutdown: the cache starts empty');
 check_restarted('immediate shutdown', 2);
 
 # nobody used the cache between the restart and COMMIT PREPARED

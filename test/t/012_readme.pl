@@ -57,7 +57,7 @@ my $objects = $node->safe_psql(
 		LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
 	WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_ext')
 		AND coalesce(p.proname, c.relname) IS NOT NULL
-		AND coalesce(p.proname, c.relname) NOT IN ('cache_policy_changed', 'cache_policies_list')
+		AND coalesce(p.proname, c.relname) NOT IN ('cache_policy_changed', 'cache_policies_list', 'cache_warm_job_changed', 'cache_warm_job_permitted')
 	ORDER BY 1});
 for my $name (split /\n/, $objects)
 {

@@ -25,6 +25,7 @@ cache_ext.redis_url = '%s'
 cache_ext.redis_timeout = 5000
 cache_ext.redis_connect_timeout = 5000
 cache_ext.identity_settings = 'app.tenant'
+cache_ext.save_entries = off
 }, $redis->url =~ s{//}{//cache:password\@}r;
 my $node = new_node('main', conf => $conf, allows_streaming => 1);
 my $shutdown = 0;

@@ -1,0 +1,252 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_dump.c
+ *		Entries survive a clean restart.
+ *
+ * A section of the state file (see cext_state.c), after the versions without
+ * which a stamp means nothing: the entries that are alive, with all that is
+ * theirs.  What has expired or is certainly dead is left out, and what a standby
+ * filled.  The rest is judged by its stamp, when somebody asks for it, as ever.
+ *
+ * Both run in the postmaster while it is alone, so no lock is ever waited for
+ * and no entry is pinned: the callbacks that drop pins must be registered in the
+ * process that has them, and children would inherit a postmaster's without.
+ *
+ * Entries are loaded in the order of the buckets, which is none.  Those that
+ * have had hits go to the main queue, as if they had been replaced.  If there is
+ * no room, because the layout of memory differs, the rest is dropped.
+ *
+ * The file has been checked as a whole before; what does not fit here all the
+ * same ends the loading.  Each entry is whole before it is in the store.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "cext_dump.h"
+#include "cext_guc.h"
+#include "cext_pattern.h"
+#include "cext_state.h"
+#include "cext_stats.h"
+#include "cext_store.h"
+#include "cext_version.h"
+
+/* Followed by tags, relations, key, arguments, payload, recipe. */
+typedef struct DumpedEntry
+{
+	uint64		hash;
+	uint64		stamp;
+	uint64		globs;
+	TimestampTz created;
+	TimestampTz expires;
+	uint64		refresh;
+	uint64		xmax;
+	Oid			dbid;
+	Oid			roleid;
+	uint32		payload_size;
+	uint32		recipe_size;
+	uint32		nrows;
+	uint32		fill_us;
+	uint32		hits;
+	uint16		keylen;
+	uint16		argslen;
+	uint16		ntags;
+	uint16		nrels;
+	uint16		ns;
+	char		form;
+	uint8		flags;
+	uint8		seed[CEXT_SEED_SIZE];
+} DumpedEntry;
+
+#define PIECE	8192
+
+
+/* ----------------------------------------------------------------
+ *		At the end
+ * ----------------------------------------------------------------
+ */
+
+static void
+save_bytes(CextStateFile *file, CextReader *reader, uint32 left)
+{
+	char		piece[PIECE];
+
+	while (left > 0)
+	{
+		uint32		n = Min(left, PIECE);
+
+		cext_reader_copy(reader, piece, n);
+		cext_state_write(file, piece, n);
+		left -= n;
+	}
+}
+
+static void
+save_entry(CextStateFile *file, CextEntry *e)
+{
+	DumpedEntry d;
+	CextReader	reader;
+
+	memset(&d, 0, sizeof(d));
+	d.hash = e->hash;
+	d.stamp = e->stamp;
+	d.globs = pg_atomic_read_u64(&e->globs);
+	d.created = e->created;
+	d.expires = e->expires;
+	d.refresh = pg_atomic_read_u64(&e->refresh);
+	d.xmax = e->xmax;
+	d.dbid = e->dbid;
+	d.roleid = e->roleid;
+	d.payload_size = e->payload_size;
+	d.recipe_size = e->recipe_size;
+	d.nrows = e->nrows;
+	d.fill_us = e->fill_us;
+	d.hits = pg_atomic_read_u32(&e->hits);
+	d.keylen = e->keylen;
+	d.argslen = e->argslen;
+	d.ntags = e->ntags;
+	d.nrels = e->nrels;
+	d.ns = e->ns;
+	d.form = e->form;
+	d.flags = e->flags;
+	memcpy(d.seed, e->seed, CEXT_SEED_SIZE);
+	cext_state_write(file, &d, sizeof(d));
+	cext_state_write(file, CEXT_ENTRY_TAGS(e), e->ntags * sizeof(uint32));
+	cext_state_write(file, CEXT_ENTRY_RELS(e), e->nrels * sizeof(Oid));
+	cext_state_write(file, CEXT_ENTRY_KEY(e), e->keylen);
+	cext_state_write(file, CEXT_ENTRY_ARGS(e), e->argslen);
+	cext_store_read(&reader, e);
+	save_bytes(file, &reader, e->payload_size);
+	cext_store_read_recipe(&reader, e);
+	save_bytes(file, &reader, e->recipe_size);
+}
+
+static void
+save_entries(CextStateFile *file)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		bucket = 0;
+	CextEntry  *e = NULL;
+
+	while (cext_save_entries &&
+		   (e = cext_store_next_unlocked(&bucket, e)) != NULL)
+		if (e->expires > now && (e->flags & CEXT_ENTRY_RECOVERY) == 0 &&
+			!cext_version_surely_dead(e->stamp, CEXT_ENTRY_TAGS(e), e->ntags))
+			save_entry(file, e);
+}
+
+
+/* ----------------------------------------------------------------
+ *		At the start
+ * ----------------------------------------------------------------
+ */
+
+/* Room for what follows an entry, kept from one to the next. */
+typedef struct LoadBuffer
+{
+	char	   *data;
+	Size		size;
+} LoadBuffer;
+
+static void
+insert(const DumpedEntry *d, char *p)
+{
+	CextIdent	id;
+	CextEntryInfo info;
+
+	memset(&id, 0, sizeof(id));
+	memset(&info, 0, sizeof(info));
+	info.stamp = d->stamp;
+	info.globs = d->globs;
+	info.created = d->created;
+	info.expires = d->expires;
+	info.refresh = d->refresh;
+	info.xmax = d->xmax;
+	info.nrows = d->nrows;
+	info.fill_us = d->fill_us;
+	info.hits = d->hits;
+	info.ns = d->ns;
+	info.flags = d->flags;
+	info.ntags = d->ntags;
+	info.tags = (uint32 *) p;
+	p += d->ntags * sizeof(uint32);
+	info.nrels = d->nrels;
+	info.rels = (Oid *) p;
+	p += d->nrels * sizeof(Oid);
+	id.hash = d->hash;
+	id.dbid = d->dbid;
+	id.roleid = d->roleid;
+	id.form = d->form;
+	memcpy(id.seed, d->seed, CEXT_SEED_SIZE);
+	id.key = p;
+	id.keylen = d->keylen;
+	p += d->keylen;
+	id.args = p;
+	id.argslen = d->argslen;
+	p += d->argslen;
+	info.recipe = p + d->payload_size;
+	info.recipe_size = d->recipe_size;
+	(void) cext_store_insert(&id, &info, p, d->payload_size);
+}
+
+/* Load one.  False if the file does not hold what it should. */
+static bool
+load_entry(CextStateFile *file, TimestampTz now, LoadBuffer *buf)
+{
+	DumpedEntry d;
+	uint64		size;
+
+	if (!cext_state_read(file, &d, sizeof(d)))
+		return false;
+	size = (uint64) (d.ntags + d.nrels) * sizeof(uint32) + d.keylen + d.argslen +
+		d.payload_size + d.recipe_size;
+	if (d.keylen < 1 || d.keylen > CEXT_MAX_KEY || size > cext_state_left(file))
+		return false;
+	if (size > buf->size)
+	{
+		if (buf->data != NULL)
+			pfree(buf->data);
+		buf->size = 0;
+		buf->data = MemoryContextAllocExtended(CurrentMemoryContext, size,
+											   MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+		if (buf->data == NULL)
+			return false;
+		buf->size = size;
+	}
+	if (!cext_state_read(file, buf->data, size))
+		return false;
+
+	/* its time went on while the server was down */
+	if (d.expires > now &&
+		cext_version_tags_exist((uint32 *) buf->data, d.ntags))
+		insert(&d, buf->data);
+	return true;
+}
+
+static bool
+load_entries(CextStateFile *file)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	LoadBuffer		buf = {NULL, 0};
+	bool		ok = true;
+
+	while (ok && cext_state_left(file) > 0)
+		ok = load_entry(file, now, &buf);
+	if (buf.data != NULL)
+		pfree(buf.data);
+
+	/* evictions may have been counted; children have counters of their own */
+	cext_my_stats = NULL;
+	return ok;
+}
+
+void
+cext_dump_init(void)
+{
+	static const CextStateSection section = {"entries", save_entries, load_entries};
+
+	cext_state_register(&section);
+}

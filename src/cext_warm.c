@@ -1,0 +1,726 @@
+/*-------------------------------------------------------------------------
+ *
+ * cext_warm.c
+ *		What workers do: refresh requests, and the jobs of cache_warm_job.
+ *
+ * Everything here runs in a background worker that is connected as the role in
+ * question, and never as anybody else, so a query can do no more than its
+ * role.  The exception is cext_warm_scan(), which reads the table of jobs with
+ * the rights of the server; it runs no SQL, and hands on names, roles and times
+ * only.
+ *
+ * A job runs for the role in its row only if the owner of the table could act as
+ * that role: row-level security lets others write rows for roles of theirs, but
+ * does not bind the owner.
+ *
+ * Each entry is computed in a transaction of its own, so that no snapshot lives
+ * longer than one query, and an error costs one entry.  An error is caught
+ * here, logged, and the transaction aborted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "cext_compat.h"
+#include "cext_guc.h"
+#include "cext_pattern.h"
+#include "cext_prepared.h"
+#include "cext_recipe.h"
+#include "cext_refresh.h"
+#include "cext_warm.h"
+
+/* the table's columns */
+enum
+{
+	COL_NAME,
+	COL_ROLE,
+	COL_KEY,
+	COL_QUERY,
+	COL_TTL,
+	COL_EVERY,
+	COL_PARAMETERS,
+	COL_UNTYPED,
+	COL_FORM,
+	COL_SETTINGS,
+	COL_ENABLED,
+	COL_COUNT
+};
+
+/* A row of it. */
+typedef struct JobText
+{
+	Oid			schema;			/* of the extension */
+	char	   *key;
+	char	   *query;
+	char	   *ttl;			/* or NULL */
+	char	   *parameters;		/* or NULL */
+	bool		untyped;
+	char		form;
+	int			nsettings;
+	char	  **settings;		/* "name=value" */
+} JobText;
+
+/* One entry of a job: its key, and arguments as cext_append_arg() has them. */
+typedef struct JobItem
+{
+	char	   *key;
+	int			nargs;
+	char	   *args;
+	int			argslen;
+} JobItem;
+
+
+/* ----------------------------------------------------------------
+ *		Transactions that may fail
+ * ----------------------------------------------------------------
+ */
+
+typedef void (*Work) (void *arg);
+
+/* The role's own statement_timeout, if it is shorter than ours; 0: none. */
+static int
+timeout_in_force(void)
+{
+	if (StatementTimeout > 0 &&
+		(cext_worker_timeout == 0 || StatementTimeout < cext_worker_timeout))
+		return StatementTimeout;
+	return cext_worker_timeout;
+}
+
+/*
+ * Do something in a transaction.  False if it failed; the message is in *error,
+ * in the caller's context.
+ */
+static bool
+in_transaction(Work work, void *arg, const char *activity, char **error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool ok = false;
+
+	*error = NULL;
+	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, activity);
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		XactIsoLevel = XACT_READ_COMMITTED;
+		if (timeout_in_force() > 0)
+			enable_timeout_after(STATEMENT_TIMEOUT, timeout_in_force());
+		work(arg);
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		CommitTransactionCommand();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		HOLD_INTERRUPTS();
+		disable_all_timeouts(false);
+		QueryCancelPending = false;
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		RESUME_INTERRUPTS();
+		*error = edata->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return ok;
+}
+
+
+/* ----------------------------------------------------------------
+ *		The table
+ * ----------------------------------------------------------------
+ */
+
+/* Where the extension is in this database; InvalidOid if it is not. */
+static Oid
+extension_schema(void)
+{
+	Oid			extension = get_extension_oid("cache_ext", true);
+	Oid			schema = InvalidOid;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	if (!OidIsValid(extension))
+		return InvalidOid;
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+		schema = ((Form_pg_extension) GETSTRUCT(tup))->extnamespace;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return schema;
+}
+
+typedef void (*RowFunction) (HeapTuple tup, Datum *values, bool *nulls, void *arg);
+
+/*
+ * Read the table, without asking for permission, and call a function for each
+ * row that is enabled and that its owner may have.
+ */
+static void
+walk_table(Oid schema, RowFunction function, void *arg)
+{
+	Oid			table = get_relname_relid("cache_warm_job", schema);
+	Relation	rel;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	Datum		values[COL_COUNT];
+	bool		nulls[COL_COUNT];
+
+	if (!OidIsValid(table))
+		return;
+	rel = table_open(table, AccessShareLock);
+	if (RelationGetDescr(rel)->natts != COL_COUNT)
+	{
+		table_close(rel, AccessShareLock);
+		return;
+	}
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		heap_deform_tuple(tup, RelationGetDescr(rel), values, nulls);
+		if (nulls[COL_NAME] || nulls[COL_ROLE] || nulls[COL_KEY] || nulls[COL_QUERY] ||
+			nulls[COL_ENABLED] || !DatumGetBool(values[COL_ENABLED]) ||
+			GetUserNameFromId(DatumGetObjectId(values[COL_ROLE]), true) == NULL ||
+			!cext_may_become(rel->rd_rel->relowner, DatumGetObjectId(values[COL_ROLE])))
+			continue;
+		function(tup, values, nulls, arg);
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+take_row(HeapTuple tup, Datum *values, bool *nulls, CextJobRow *row)
+{
+	memset(row, 0, sizeof(CextJobRow));
+	text_to_cstring_buffer(DatumGetTextPP(values[COL_NAME]), row->name, NAMEDATALEN);
+	row->roleid = DatumGetObjectId(values[COL_ROLE]);
+	if (!nulls[COL_EVERY])
+	{
+		Interval   *i = DatumGetIntervalP(values[COL_EVERY]);
+
+		row->every = i->time + ((int64) i->day + (int64) i->month * DAYS_PER_MONTH) *
+			USECS_PER_DAY;
+	}
+	row->version = ((uint64) HeapTupleHeaderGetRawXmin(tup->t_data) << 32) |
+		(ItemPointerGetBlockNumberNoCheck(&tup->t_self) << 11 ^
+		 ItemPointerGetOffsetNumberNoCheck(&tup->t_self));
+}
+
+typedef struct FindRow
+{
+	const char *name;
+	CextJobRow *row;
+	bool		found;
+} FindRow;
+
+static void
+find_row(HeapTuple tup, Datum *values, bool *nulls, void *arg)
+{
+	FindRow    *f = arg;
+
+	if (f->found || strcmp(TextDatumGetCString(values[COL_NAME]), f->name) != 0)
+		return;
+	take_row(tup, values, nulls, f->row);
+	f->found = true;
+}
+
+/* Look for a job by name. */
+bool
+cext_warm_find(Oid schema, const char *name, CextJobRow *row)
+{
+	FindRow		f = {name, row, false};
+
+	walk_table(schema, find_row, &f);
+	return f.found;
+}
+
+typedef struct AllRows
+{
+	CextJobRow *rows;
+	int			n;
+	int			size;
+} AllRows;
+
+static void
+add_row(HeapTuple tup, Datum *values, bool *nulls, void *arg)
+{
+	AllRows    *all = arg;
+
+	if (all->n == all->size)
+	{
+		all->size *= 2;
+		all->rows = repalloc(all->rows, all->size * sizeof(CextJobRow));
+	}
+	take_row(tup, values, nulls, &all->rows[all->n++]);
+}
+
+static void
+scan_jobs(void *arg)
+{
+	AllRows		all;
+	Oid			schema = extension_schema();
+
+	all.n = 0;
+	all.size = 16;
+	all.rows = palloc(all.size * sizeof(CextJobRow));
+	if (OidIsValid(schema))
+		walk_table(schema, add_row, &all);
+	cext_job_scan(MyDatabaseId, all.rows, all.n);
+}
+
+/* Tell which jobs this database has. */
+void
+cext_warm_scan(void)
+{
+	char	   *error;
+
+	if (!in_transaction(scan_jobs, NULL, "reading cache_warm_job", &error))
+		ereport(LOG,
+				(errmsg("could not read warm jobs: %s", error)));
+}
+
+
+/* ----------------------------------------------------------------
+ *		One entry
+ * ----------------------------------------------------------------
+ */
+
+/* Complete a call by what the policy for its key says. */
+static void
+apply_policy(CextCall *call, bool named)
+{
+	const CextPolicy *policy = cext_policy_for_key(call->schema, call->args.key,
+												   call->args.keylen);
+
+	if (call->ttl <= 0)
+		call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) : cext_default_ttl;
+	call->args.rls_covered = policy != NULL && policy->rls_covered;
+	if (policy != NULL && !named)
+		call->staying = policy->staying;
+}
+
+typedef struct Refresh
+{
+	const char *bytes;
+	CextRecipe	recipe;
+	bool		done;
+} Refresh;
+
+/* Has the entry that the recipe is for been renewed?  If not, no worker can. */
+static bool
+renewed(const CextRecipe *recipe, const CextIdent *plain)
+{
+	CextIdent	target = *plain;
+	CextEntry  *e;
+	bool		result = false;
+
+	target.hash = recipe->hash;
+	memcpy(target.seed, recipe->seed, CEXT_SEED_SIZE);
+	e = cext_store_lookup(&target);
+	if (e != NULL)
+	{
+		result = e->created >= recipe->when;
+		if (!result && recipe->when > 0)
+			e->foreground = true;
+		cext_store_unpin(e);
+	}
+	return result;
+}
+
+static void
+refresh(void *arg)
+{
+	Refresh    *r = arg;
+	CextCall	call;
+	CextIdent	ident;
+	CextEntry  *mark;
+	bool		varies = false;
+
+	cext_recipe_apply_settings(r->bytes, &r->recipe);
+	cext_recipe_call(r->bytes, &r->recipe, &call);
+	apply_policy(&call, true);
+	if (cext_session_bypass() != CEXT_CACHEABLE)
+		return;
+	cext_prepared_recover();
+	cext_identify(&call.args, &ident);
+	if (ident.hash != r->recipe.hash ||
+		memcmp(ident.seed, r->recipe.seed, CEXT_SEED_SIZE) != 0)
+	{
+		/*
+		 * Another identity than the one asked for.  If the query reads
+		 * settings, it has one more, which is known when it has run.
+		 */
+		mark = cext_store_lookup(&ident);
+		if (mark != NULL)
+		{
+			varies = (mark->flags & CEXT_ENTRY_VARIES) != 0;
+			cext_store_unpin(mark);
+		}
+		if (!varies && r->recipe.when > 0)
+		{
+			renewed(&r->recipe, &ident);
+			return;
+		}
+	}
+	cext_renew(&call, &ident, r->recipe.when);
+	r->done = renewed(&r->recipe, &ident);
+}
+
+/* Carry out a request.  Was it of use? */
+bool
+cext_refresh_run(const char *bytes, Size size)
+{
+	Refresh		r = {bytes};
+	char	   *error;
+	TimestampTz begun = GetCurrentTimestamp();
+
+	if (!cext_recipe_read(bytes, size, &r.recipe) || r.recipe.dbid != MyDatabaseId ||
+		r.recipe.roleid != GetUserId())
+		return false;
+	if (r.recipe.when > 0)
+		cext_refresh_took((double) (begun - r.recipe.when));
+	if (!in_transaction(refresh, &r, "refreshing a cache entry", &error))
+		ereport(LOG,
+				(errmsg("could not refresh cache entry with key \"%.*s\": %s",
+						(int) r.recipe.keylen, bytes + sizeof(CextRecipe), error)));
+	return r.done;
+}
+
+
+/* ----------------------------------------------------------------
+ *		A job
+ * ----------------------------------------------------------------
+ */
+
+typedef struct JobWork
+{
+	const CextJobRun *run;
+	MemoryContext context;		/* of what lives as long as the run */
+	bool		found;
+	JobText		text;
+	JobItem    *items;
+	int64		nitems;
+	JobItem    *item;			/* the one to compute */
+	bool		stored;
+} JobWork;
+
+static void
+take_text(HeapTuple tup, Datum *values, bool *nulls, void *arg)
+{
+	JobWork    *work = arg;
+	JobText    *job = &work->text;
+	char	   *name = TextDatumGetCString(values[COL_NAME]);
+	MemoryContext old;
+
+	if (strncmp(name, work->run->name, NAMEDATALEN - 1) != 0 ||
+		DatumGetObjectId(values[COL_ROLE]) != GetUserId())
+		return;
+	old = MemoryContextSwitchTo(work->context);
+	work->found = true;
+	job->key = TextDatumGetCString(values[COL_KEY]);
+	job->query = TextDatumGetCString(values[COL_QUERY]);
+	if (!nulls[COL_TTL])
+		job->ttl = TextDatumGetCString(values[COL_TTL]);
+	if (!nulls[COL_PARAMETERS])
+		job->parameters = TextDatumGetCString(values[COL_PARAMETERS]);
+	job->untyped = !nulls[COL_UNTYPED] && DatumGetBool(values[COL_UNTYPED]);
+	job->form = !nulls[COL_FORM] &&
+		strcmp(TextDatumGetCString(values[COL_FORM]), "rows") == 0 ? 'r' : 'j';
+	if (!nulls[COL_SETTINGS])
+	{
+		Datum	   *elements;
+		bool	   *element_nulls;
+		int			n;
+
+		deconstruct_array(DatumGetArrayTypeP(values[COL_SETTINGS]), TEXTOID, -1,
+						  false, TYPALIGN_INT, &elements, &element_nulls, &n);
+		job->settings = palloc((n + 1) * sizeof(char *));
+		for (int i = 0; i < n; i++)
+			if (!element_nulls[i])
+				job->settings[job->nsettings++] = TextDatumGetCString(elements[i]);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+apply_job_settings(const JobText *job)
+{
+	for (int i = 0; i < job->nsettings; i++)
+	{
+		char	   *name = pstrdup(job->settings[i]);
+		char	   *equals = strchr(name, '=');
+
+		if (equals == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid setting of a warm job: \"%s\"", name),
+					 errhint("Write name=value.")));
+		*equals = '\0';
+		(void) set_config_option(name, equals + 1,
+								 superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	}
+}
+
+/* Replace the {column}s of a key by their values. */
+static char *
+render_key(const char *source, TupleDesc desc, char **values)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (const char *p = source; *p != '\0'; p++)
+	{
+		const char *end;
+		char	   *name;
+		int			attno;
+
+		if (*p == '\\' && (p[1] == '{' || p[1] == '}' || p[1] == '\\'))
+		{
+			appendStringInfoChar(&buf, *++p);
+			continue;
+		}
+		end = *p == '{' ? strchr(p, '}') : NULL;
+		if (end == NULL)
+		{
+			appendStringInfoChar(&buf, *p);
+			continue;
+		}
+		name = pnstrdup(p + 1, end - p - 1);
+		attno = desc != NULL ? SPI_fnumber(desc, name) : SPI_ERROR_NOATTRIBUTE;
+		if (attno <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of the key of a warm job is not among its parameters",
+							name)));
+		appendStringInfoString(&buf, values[attno - 1] != NULL ? values[attno - 1] : "");
+		p = end;
+	}
+	return buf.data;
+}
+
+/* Make an item of a row of parameters. */
+static void
+make_item(JobWork *work, HeapTuple row, TupleDesc desc, JobItem *item)
+{
+	StringInfoData args;
+	char	  **values = palloc(desc->natts * sizeof(char *));
+	MemoryContext old;
+
+	initStringInfo(&args);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Oid			type = SPI_gettypeid(desc, i + 1);
+		bool		isnull;
+		Datum		value = SPI_getbinval(row, desc, i + 1, &isnull);
+
+		values[i] = SPI_getvalue(row, desc, i + 1);
+		if (work->text.untyped)
+			cext_append_arg(&args, UNKNOWNOID,
+							isnull ? (Datum) 0 : CStringGetDatum(values[i]), isnull);
+		else
+			cext_append_arg(&args, type, value, isnull);
+	}
+	old = MemoryContextSwitchTo(work->context);
+	item->key = pstrdup(render_key(work->text.key, desc, values));
+	item->nargs = desc->natts;
+	item->args = memcpy(palloc(args.len + 1), args.data, args.len);
+	item->argslen = args.len;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Read the job and its list of parameters.  Their values make keys as in
+ * cache_attach(): as pg_dump would write them, in UTC.
+ */
+static void
+prepare_job(void *arg)
+{
+	JobWork    *work = arg;
+	JobText    *job = &work->text;
+	Oid			schema = extension_schema();
+	int			level;
+
+	if (!OidIsValid(schema))
+		return;
+	walk_table(schema, take_text, work);
+	if (!work->found)
+		return;
+	job->schema = schema;
+	apply_job_settings(job);
+	if (job->parameters == NULL)
+	{
+		work->items = MemoryContextAllocZero(work->context, sizeof(JobItem));
+		work->items->key = MemoryContextStrdup(work->context,
+											   render_key(job->key, NULL, NULL));
+		work->nitems = 1;
+		return;
+	}
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(job->parameters, true, 0) != SPI_OK_SELECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("parameters of a warm job must be a query that returns rows")));
+	level = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("bytea_output", "hex", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	work->nitems = SPI_processed;
+	work->items = MemoryContextAllocHuge(work->context,
+										 (work->nitems + 1) * sizeof(JobItem));
+	for (int64 i = 0; i < work->nitems; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		make_item(work, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &work->items[i]);
+	}
+	AtEOXact_GUC(true, level);
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
+/* Compute one of its entries. */
+static void
+warm_item(void *arg)
+{
+	JobWork    *work = arg;
+	JobItem    *item = work->item;
+	CextCall	call;
+	CextArgs   *args = &call.args;
+	CextIdent	ident;
+	const CextPolicy *policy = NULL;
+	const char *p = item->args;
+
+	memset(&call, 0, sizeof(call));
+	call.schema = work->text.schema;
+	args->form = work->text.form;
+	args->key = item->key;
+	args->keylen = strlen(item->key);
+	if (args->keylen < 1 || args->keylen > CEXT_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cache key must have 1 to %d bytes", CEXT_MAX_KEY)));
+	args->query = work->text.query;
+	args->querylen = strlen(args->query);
+	args->nargs = item->nargs;
+	args->types = palloc((item->nargs + 1) * sizeof(Oid));
+	args->values = palloc((item->nargs + 1) * sizeof(Datum));
+	args->nulls = palloc((item->nargs + 1) * sizeof(bool));
+	for (int i = 0; i < item->nargs; i++)
+		p = cext_read_arg(p, item->args + item->argslen, &args->types[i],
+						  &args->values[i], &args->nulls[i]);
+
+	apply_job_settings(&work->text);
+	if (work->text.ttl != NULL)
+	{
+		call.ttl = cext_ttl_from_text(call.schema, work->text.ttl,
+									  strlen(work->text.ttl), &policy);
+		if (policy != NULL)
+			call.staying = policy->staying;
+	}
+	apply_policy(&call, policy != NULL);
+	if (cext_session_bypass() != CEXT_CACHEABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("caching is off")));
+	cext_prepared_recover();
+	cext_identify(args, &ident);
+	work->stored = cext_renew(&call, &ident, work->run->since);
+}
+
+/* Run a job that has been taken. */
+void
+cext_warm_run(const CextJobRun *run)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "cache_ext warm job",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext item_context = AllocSetContextCreate(context, "cache_ext warm entry",
+													   ALLOCSET_DEFAULT_SIZES);
+	JobWork		work;
+	char	   *error;
+	int64		failed = 0;
+
+	memset(&work, 0, sizeof(work));
+	work.run = run;
+	work.context = context;
+	if (!in_transaction(prepare_job, &work, "preparing a warm job", &error))
+	{
+		ereport(LOG,
+				(errmsg("could not run warm job \"%s\": %s", run->name, error)));
+		cext_job_finish(run, error);
+	}
+	else if (!work.found)
+		cext_job_gone(run);
+	else
+	{
+		cext_job_total(run, work.nitems);
+		MemoryContextSwitchTo(item_context);
+		for (int64 i = 0; i < work.nitems; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			work.item = &work.items[i];
+			work.stored = false;
+			if (in_transaction(warm_item, &work, "running a warm job", &error) && !work.stored)
+				error = "the result could not be stored";
+			if (error != NULL && failed++ == 0)
+				ereport(LOG,
+						(errmsg("warm job \"%s\" failed for key \"%s\": %s",
+								run->name, work.item->key, error)));
+			cext_job_progress(run, error == NULL, error);
+			MemoryContextReset(item_context);
+		}
+		cext_job_finish(run, NULL);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}

@@ -1,0 +1,175 @@
+# Warm jobs: run by workers as the role of the job, for each row of a parameter
+# query, tried again when they fail; and nobody writes a job for a role that he
+# cannot become.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CextTest;
+use Test::More;
+
+my $node = new_node('main');
+setup($node);
+$node->safe_psql(
+	'postgres', q{
+	CREATE ROLE alice LOGIN;
+	CREATE ROLE bob LOGIN;
+	CREATE ROLE team NOLOGIN;
+	CREATE ROLE monitor LOGIN IN ROLE pg_monitor;
+	GRANT team TO alice;
+	GRANT SELECT ON item TO alice;
+	GRANT INSERT, UPDATE, DELETE ON cache_warm_job TO alice, bob;
+	CREATE SCHEMA app;
+	CREATE TABLE app.late (v integer);
+	GRANT USAGE ON SCHEMA app TO alice;
+	GRANT SELECT ON app.late TO alice;
+});
+
+sub wait_job
+{
+	my ($job, $state, $runs) = @_;
+
+	$runs //= 1;
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM cache_warm_progress WHERE job = '$job' AND state = '$state' AND runs >= $runs")
+	  or die "job $job is never $state: " . $node->safe_psql('postgres', 'TABLE cache_warm_progress');
+	return;
+}
+
+sub as
+{
+	my ($role, $sql) = @_;
+	my ($out, $err);
+
+	$node->psql('postgres', $sql, stdout => \$out, stderr => \$err, extra_params => [ '-U', $role ],
+		on_error_stop => 1);
+	return $err ne '' ? $err : $out;
+}
+
+# a job of one entry, typed parameters, untyped ones, rows
+as('alice', q{
+	INSERT INTO cache_warm_job (name, key, query, ttl)
+		VALUES ('one', 'one', 'SELECT count(*) AS n FROM item', '1 h');
+	INSERT INTO cache_warm_job (name, key, query, ttl, parameters)
+		VALUES ('typed', 'item:{id}:{day}', 'SELECT v, $2 AS day FROM item WHERE id = $1', '1 h',
+			'SELECT id, date ''2026-01-02'' + 0 AS day FROM item WHERE id <= 3');
+	INSERT INTO cache_warm_job (name, key, query, ttl, parameters, untyped)
+		VALUES ('untyped', 'u:{id}', 'SELECT v FROM item WHERE id = $1', 'long', 'SELECT id FROM item', true);
+	INSERT INTO cache_warm_job (name, key, query, ttl, form, settings)
+		VALUES ('rows', 'rows', 'SELECT v::text || current_setting(''app.tenant'') AS v FROM item WHERE id = 1', '1 h', 'rows',
+			'{app.tenant=seven,application_name=job}');
+});
+wait_job($_, 'done') for qw(one typed untyped rows);
+is(as('alice', q{SELECT job, total, done, failed FROM cache_warm_progress ORDER BY job}),
+	"one|1|1|0\nrows|1|1|0\ntyped|3|3|0\nuntyped|10|10|0", 'all done');
+is(as('alice', q{SELECT cached_json('one', 'SELECT count(*) AS n FROM item', '1 h'), (cache_last_status()).status}),
+	'[{"n": 10}]|hit', 'one is warm');
+is(as('alice', q{SET DateStyle = 'German'; SET DateStyle = 'ISO, MDY';
+	SELECT cached_json('item:2:2026-01-02', 'SELECT v, $2 AS day FROM item WHERE id = $1', '1 h', 2, date '2026-01-02'), (cache_last_status()).status}),
+	'[{"v": 1, "day": "2026-01-02"}]|hit', 'typed parameters');
+is(as('alice', q{SELECT cached_json('u:10', 'SELECT v FROM item WHERE id = $1', 'long', VARIADIC ARRAY['10']), (cache_last_status()).status}),
+	'[{"v": 1}]|hit', 'untyped parameters');
+is(as('bob', q{SELECT count(*) FROM cache_warm_progress; SELECT count(*) FROM cache_warm_job}), "0\n0", 'others see nothing of it');
+is(as('monitor', q{SELECT count(*) FROM cache_warm_progress; SELECT count(*) FROM cache_warm_job}), "4\n4", 'monitoring does');
+
+# invalidation reaches what a job has filled
+$node->safe_psql('postgres', 'UPDATE item SET v = 5 WHERE id = 2');
+like(as('alice', q{SELECT cached_json('item:2', 'SELECT v FROM item WHERE id = 2', '1 h'), (cache_last_status()).status}),
+	qr/5.*miss/, 'the trigger works as ever');
+
+# escalation
+for my $sql (
+	q{INSERT INTO cache_warm_job (name, role, key, query) VALUES ('evil', 'postgres', 'k', 'SELECT 1')},
+	q{INSERT INTO cache_warm_job (name, role, key, query) VALUES ('evil', 'alice', 'k', 'SELECT 1')},
+	q{INSERT INTO cache_warm_job (name, key, query) VALUES ('mine', 'k', 'SELECT 1'); UPDATE cache_warm_job SET role = 'alice' WHERE name = 'mine'})
+{
+	like(as('bob', $sql), qr/violates row-level security/, 'not for a role that he cannot become');
+}
+as('bob', q{UPDATE cache_warm_job SET query = 'SELECT 2' WHERE name = 'one'; DELETE FROM cache_warm_job WHERE name = 'one'});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM cache_warm_job WHERE name = 'one' AND query ~ 'count'}), '1', 'nor change one');
+like(as('bob', q{SELECT cache_warm('one')}), qr/permission denied/, 'cache_warm is granted');
+is(as('alice', q{INSERT INTO cache_warm_job (name, role, key, query) VALUES ('team', 'team', 'k', 'SELECT 1')}), '', 'a role that she can become');
+
+# ... which cannot log in, so its job fails, and says why
+wait_job('team', 'retrying');
+like(as('alice', q{SELECT error FROM cache_warm_progress WHERE job = 'team'}), qr/could connect as the role/, 'a role without LOGIN');
+as('alice', q{DELETE FROM cache_warm_job WHERE name = 'team'});
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM cache_warm_progress WHERE job = 'team'});
+
+# a row that the table's owner forged for a role he is not does not run
+$node->safe_psql('postgres', q{
+	CREATE ROLE owner LOGIN;
+	CREATE TABLE ran (who text);
+	CREATE FUNCTION trace() RETURNS integer STABLE LANGUAGE plpgsql AS $$BEGIN RAISE LOG 'trace of %', current_user; RETURN 1; END$$;
+	ALTER TABLE cache_warm_job OWNER TO owner});
+as('owner', q{INSERT INTO cache_warm_job (name, role, key, query) VALUES ('forged', 'postgres', 'k', 'SELECT trace()'),
+	('own', 'owner', 'k', 'SELECT trace()')});
+wait_job('own', 'done');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM cache_warm_progress WHERE job = 'forged'}), '0', 'forged: not taken');
+unlike(slurp($node->logfile), qr/trace of postgres/, 'forged: did not run');
+like(slurp($node->logfile), qr/trace of owner/, 'own: ran');
+$node->safe_psql('postgres', q{DELETE FROM cache_warm_job WHERE name IN ('forged', 'own'); ALTER TABLE cache_warm_job OWNER TO postgres});
+
+# retry, until it works; what worked is not done again
+as('alice', q{INSERT INTO cache_warm_job (name, key, query, ttl, parameters)
+	VALUES ('late', 'late:{n}', 'SELECT 1 / (SELECT count(*) FROM app.late WHERE v <= $1) AS v', '1 h', 'SELECT n FROM generate_series(1, 2) n')});
+wait_job('late', 'retrying');
+is(as('alice', q{SELECT total, done, failed, error FROM cache_warm_progress WHERE job = 'late'}), '2|0|2|division by zero', 'failed');
+$node->safe_psql('postgres', 'INSERT INTO app.late VALUES (2)');
+wait_job('late', 'retrying', 2);
+is(as('alice', q{SELECT done, failed FROM cache_warm_progress WHERE job = 'late'}), '1|1', 'one works');
+my $created = as('alice', q{SELECT created FROM cache_entries WHERE key = 'late:2'});
+$node->safe_psql('postgres', 'UPDATE app.late SET v = 1');
+wait_job('late', 'done', 3);
+is(as('alice', q{SELECT done, failed, error IS NULL FROM cache_warm_progress WHERE job = 'late'}), '2|0|t', 'both do');
+is(as('alice', q{SELECT created FROM cache_entries WHERE key = 'late:2'}), $created, 'the first was not computed twice');
+
+# now, and again and again
+$created = as('alice', q{SELECT created FROM cache_entries WHERE key = 'one'});
+$node->safe_psql('postgres', q{SELECT cache_warm('one')});
+$node->poll_query_until('postgres', "SELECT created > '$created' FROM cache_entries WHERE key = 'one'")
+  or die 'cache_warm did nothing';
+pass('cache_warm runs it');
+$node->safe_psql('postgres', q{UPDATE cache_warm_job SET every = '1 s' WHERE name = 'one'});
+wait_job('one', 'done', 4);
+pass('a schedule runs it');
+$node->safe_psql('postgres', q{UPDATE cache_warm_job SET enabled = false WHERE name = 'one'});
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM cache_warm_progress WHERE job = 'one'})
+  or die 'it is still there';
+pass('until it is disabled');
+my (undef, undef, $err) = $node->psql('postgres', q{SELECT cache_warm('none')});
+like($err, qr/there is no warm job "none"/, 'no such job');
+
+# time out
+$node->safe_psql('postgres', q{ALTER ROLE alice SET statement_timeout = '100 ms'});
+as('alice', q{INSERT INTO cache_warm_job (name, key, query, ttl) VALUES ('endless', 'endless', 'SELECT pg_sleep(1000)', '1 h')});
+wait_job('endless', 'retrying');
+like(as('alice', q{SELECT error FROM cache_warm_progress WHERE job = 'endless'}), qr/statement timeout/, 'statement_timeout of the role');
+
+# a job that can never be stored, or has nonsense in it, fails and says why
+as('alice', q{INSERT INTO cache_warm_job (name, key, query, ttl, parameters) VALUES
+	('volatile', 'k', 'SELECT random()', NULL, NULL),
+	('column', 'k:{nothing}', 'SELECT 1', NULL, 'SELECT 1 AS one'),
+	('write', 'k', 'SELECT 1', NULL, 'DELETE FROM app.late'),
+	('ttl', 'k', 'SELECT 1', 'nonsense', NULL)});
+wait_job($_, 'retrying') for qw(volatile column write ttl);
+my $errors = as('alice', q{SELECT job, error FROM cache_warm_progress WHERE job IN ('volatile', 'column', 'write', 'ttl') ORDER BY 1});
+like($errors, qr/column "nothing" of the key.*\nttl\|invalid time to live.*\nvolatile\|.*could not be stored\nwrite\|/, 'errors are shown');
+
+# they are dumped, and start again with the server
+my ($dump) = PostgreSQL::Test::Utils::run_command([ 'pg_dump', '-p', $node->port, '-h', $node->host, 'postgres' ]);
+like($dump, qr/^untyped\talice\tu:\{id\}\t/m, 'pg_dump keeps them');
+$node->restart;
+wait_job('untyped', 'done');
+is(as('alice', q{SELECT cached_json('u:9', 'SELECT v FROM item WHERE id = $1', 'long', VARIADIC ARRAY['9']), (cache_last_status()).status}),
+	'[{"v": 1}]|hit', 'warm after a restart');
+
+$node->stop;
+done_testing();
+
+sub slurp
+{
+	return PostgreSQL::Test::Utils::slurp_file(@_);
+}
