@@ -32,7 +32,8 @@ setup($node);
 # Values large enough for half of one to be something, and different each time.
 $node->safe_psql('postgres', q{
 	ALTER TABLE item ADD COLUMN filler text;
-	UPDATE item SET filler = (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 50) WHERE item.id > 0);
+	-- no two rows alike, or one could be taken for another
+	UPDATE item SET v = id * 100000, filler = (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 50) WHERE item.id > 0);
 	CREATE FUNCTION answer(which integer) RETURNS text LANGUAGE plpgsql AS $$
 	BEGIN
 		RETURN cached_json('item:' || which, 'SELECT v, filler FROM item WHERE id = $1', 600, which)->0->>'v';
@@ -280,7 +281,9 @@ for my $mode ('endless_line', 'flood')
 	reload($node, 'cache_ext.redis_timeout' => '60s');
 	$proxy->mode($mode);
 	my ($rc, $out, $err) = $node->psql('postgres', q{SET statement_timeout = 500; SELECT answer(1)});
-	like($rc == 0 ? last_error() : $err, qr/statement timeout|too large/, "$mode: can be canceled");
+	# a line without end is searched again and again: it takes long to be too large
+	like($rc == 0 ? last_error() : $err, $mode eq 'flood' ? qr/statement timeout|too large/ : qr/statement timeout/,
+		"$mode: can be canceled");
 	$proxy->mode('pass');
 	reload($node, 'cache_ext.redis_timeout' => '100');
 	recovers("$mode, canceled");
