@@ -65,6 +65,8 @@ struct CextRedisConn
 
 char		cext_redis_error[CEXT_REDIS_ERROR];
 
+static bool array_refused;		/* what hiredis calls out of memory */
+
 /* Remember what went wrong.  Always false. */
 bool
 cext_redis_fail(const char *fmt,...)
@@ -315,9 +317,11 @@ cext_redis_receive(CextRedisConn *conn, CextDeadline deadline)
 
 		if (!cext_redis_flush(conn))
 			break;
+		array_refused = false;
 		if (redisReaderGetReply(conn->reader, &reply) != REDIS_OK)
 		{
-			cext_redis_fail("protocol error: %s", conn->reader->errstr);
+			cext_redis_fail("protocol error: %s", array_refused ?
+							"an array is too large" : conn->reader->errstr);
 			break;
 		}
 		if (reply != NULL)
@@ -397,10 +401,11 @@ static void *(*create_array) (const redisReadTask *task, ArrayLength elements);
 static void *
 create_small_array(const redisReadTask *task, ArrayLength elements)
 {
-	return elements <= MAX_ELEMENTS ? create_array(task, elements) : NULL;
+	array_refused = elements > MAX_ELEMENTS;
+	return array_refused ? NULL : create_array(task, elements);
 }
 
-/* hiredis's reader, but for large arrays, which it calls out of memory. */
+/* hiredis's reader, but for large arrays. */
 static redisReader *
 create_reader(void)
 {
