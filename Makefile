@@ -90,6 +90,7 @@ OBJS = \
 	src/cext_queue.o \
 	src/cext_recipe.o \
 	src/cext_refresh.o \
+	src/cext_find.o \
 	src/cext_fill.o \
 	src/cext_verify.o \
 	src/cext_query.o \

@@ -38,6 +38,7 @@
 #include "cext_analyze.h"
 #include "cext_compat.h"
 #include "cext_fill.h"
+#include "cext_find.h"
 #include "cext_flight.h"
 #include "cext_glob.h"
 #include "cext_guc.h"
@@ -49,16 +50,6 @@
 #include "cext_tier.h"
 #include "cext_tracker.h"
 #include "cext_verify.h"
-
-/* A recent 32-bit xid as a full one. */
-uint64
-cext_full_xid(TransactionId xid)
-{
-	FullTransactionId next = ReadNextFullTransactionId();
-	int32		behind = (int32) (XidFromFullTransactionId(next) - xid);
-
-	return U64FromFullTransactionId(next) - behind;
-}
 
 /* ----------------------------------------------------------------
  *		Receiving rows
@@ -82,6 +73,27 @@ typedef struct Receiver
 	CextJsonbState state;
 	MemoryContext json_context;
 } Receiver;
+
+/* One fill. */
+typedef struct Fill
+{
+	CextCall   *call;
+	const CextIdent *ident;
+	TupleDesc	expected;		/* the caller's columns; NULL: nobody's */
+	Tuplestorestate *tuplestore;
+	MemoryContext caller;
+	MemoryContext context;		/* ends with the fill */
+	CextTracker tracker;
+	Query	   *query;
+	Oid		   *types;			/* of the arguments, inferred */
+	CextIdent	before;			/* with the settings of before the query */
+	const CextIdent *varying;	/* that, if it may be needed */
+	uint64		globs;			/* resolved up to here at the stamp */
+	uint64		xmax;			/* of the snapshot */
+	CextBuffer	buf;			/* the payload */
+	Receiver	receiver;
+	Datum		result;			/* json */
+}			Fill;
 
 static void
 receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
@@ -209,89 +221,99 @@ check_columns(Query *query, TupleDesc expected)
 					   cext_desc_columns(desc));
 }
 
-/*
- * Store what was computed, if it may be.  Returns whether it is stored, and in
- * *reason what spoke against it.
- */
+/* What is known of the result; false: it may not be stored. */
 static bool
-store_result(CextCall *call, const CextIdent *plain, const CextIdent *varying,
-			 CextTracker *tracker, uint64 globs, uint64 xmax, double ttl, double us, CextBuffer *buf,
-			 CextBypass *reason)
+describe_result(Fill * f, double us, CextEntryInfo *info)
 {
-	CextEntryInfo info;
-	CextIdent	ident = *plain;
+	CextCall   *call = f->call;
+	CextTracker *tracker = &f->tracker;
+	const char *key = f->ident->key;
+	int			keylen = f->ident->keylen;
 	CextTag    *tags;
 	List	   *rels;
 	Oid		   *relids;
 	ListCell   *lc;
-	int			n = 0;
-	bool		stored;
 
+	memset(info, 0, sizeof(CextEntryInfo));
 	if (tracker->reason == CEXT_CACHEABLE &&
 		TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		tracker->reason = CEXT_BYPASS_QUERY_WROTE;
-	if (tracker->reason == CEXT_CACHEABLE && buf->overflowed)
+	if (tracker->reason == CEXT_CACHEABLE && f->buf.overflowed)
 		tracker->reason = CEXT_BYPASS_TOO_LARGE;
-	memset(&info, 0, sizeof(info));
-	if (tracker->reason == CEXT_CACHEABLE)
-	{
-		info.ntags = cext_tracker_tags(tracker, plain->key, plain->keylen, &tags, &rels);
-		if (info.ntags == 0)
-			tracker->reason = CEXT_BYPASS_TOO_MANY_RELATIONS;
-	}
 	if (tracker->reason != CEXT_CACHEABLE)
+		return false;
+	info->ntags = cext_tracker_tags(tracker, key, keylen, &tags, &rels);
+	if (info->ntags == 0)
 	{
-		*reason = tracker->reason;
+		tracker->reason = CEXT_BYPASS_TOO_MANY_RELATIONS;
 		return false;
 	}
 
 	relids = palloc((list_length(rels) + 1) * sizeof(Oid));
 	foreach(lc, rels)
-		relids[n++] = lfirst_oid(lc);
-	info.stamp = tracker->stamp;
-	info.globs = globs;
-	info.created = GetCurrentTimestamp();
-	info.expires = Min(tracker->expires,
-					   info.created + (TimestampTz) (ttl * USECS_PER_SEC));
-	info.refresh = cext_refresh_from(&call->staying, info.created, info.expires, us);
-	info.xmax = xmax;
-	info.nrows = buf->nrows;
-	info.fill_us = (uint32) Min(us, (double) PG_UINT32_MAX);
-	info.ns = cext_stats_namespace(MyDatabaseId, plain->key, plain->keylen);
-	info.flags = RecoveryInProgress() ? CEXT_ENTRY_RECOVERY : 0;
-	info.tags = tags;
-	info.nrels = n;
-	info.rels = relids;
+		relids[info->nrels++] = lfirst_oid(lc);
+	info->rels = relids;
+	info->tags = tags;
+	info->stamp = tracker->stamp;
+	info->globs = f->globs;
+	info->created = GetCurrentTimestamp();
+	info->expires = Min(tracker->expires,
+						info->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
+	info->refresh = cext_refresh_from(&call->staying, info->created, info->expires, us);
+	info->xmax = f->xmax;
+	info->nrows = f->buf.nrows;
+	info->fill_us = (uint32) Min(us, (double) PG_UINT32_MAX);
+	info->ns = cext_stats_namespace(MyDatabaseId, key, keylen);
+	info->flags = RecoveryInProgress() ? CEXT_ENTRY_RECOVERY : 0;
+	return true;
+}
 
-	/* step 6: has any of it moved? */
+/* Say under the plain identity that the result is under a varying one. */
+static bool
+store_mark(Fill * f, const CextEntryInfo *info)
+{
+	CextEntryInfo mark = *info;
+
+	mark.flags |= CEXT_ENTRY_VARIES;
+	mark.nrows = 0;
+	mark.fill_us = 0;
+	return cext_tier_store(f->ident, &mark, "", 0);
+}
+
+/*
+ * Step 6.  Returns whether the result is stored, and in *reason what spoke
+ * against it.
+ */
+static bool
+store_result(Fill * f, double us, CextBypass *reason)
+{
+	CextEntryInfo info;
+	CextIdent	ident = *f->ident;
+	bool		stored;
+
+	if (!describe_result(f, us, &info))
+	{
+		*reason = f->tracker.reason;
+		return false;
+	}
+
+	/* has any of it moved? */
 	if (info.expires <= info.created ||
-		!cext_version_alive(info.stamp, info.tags, info.ntags))
+		!cext_version_alive(info.stamp, info.tags, info.ntags) ||
+		(f->tracker.varies && !store_mark(f, &info)))
 	{
 		cext_stats_add(CEXT_STAT_FILLS_DISCARDED, 1);
 		return false;
 	}
 
-	if (tracker->varies)
-	{
-		CextEntryInfo mark = info;
-
-		mark.flags |= CEXT_ENTRY_VARIES;
-		mark.nrows = 0;
-		mark.fill_us = 0;
-		if (!cext_tier_store(plain, &mark, "", 0))
-		{
-			cext_stats_add(CEXT_STAT_FILLS_DISCARDED, 1);
-			return false;
-		}
-		if (varying != NULL)
-			ident = *varying;
-		else
-			cext_identify_varying(plain, &ident);
-	}
-	cext_refill(&ident, &info, buf);
-	if (unlikely(call->staying.rewarm))
-		info.recipe = cext_recipe_make(call, ident.hash, ident.seed, &info.recipe_size);
-	stored = cext_tier_store(&ident, &info, buf->data, buf->size);
+	if (f->tracker.varies && f->varying != NULL)
+		ident = *f->varying;
+	else if (f->tracker.varies)
+		cext_identify_varying(f->ident, &ident);
+	cext_refill(&ident, &info, &f->buf);
+	if (unlikely(f->call->staying.rewarm))
+		info.recipe = cext_recipe_make(f->call, ident.hash, ident.seed, &info.recipe_size);
+	stored = cext_tier_store(&ident, &info, f->buf.data, f->buf.size);
 	cext_stats_add(stored ? CEXT_STAT_FILLS : CEXT_STAT_FILLS_DISCARDED, 1);
 	if (stored)
 		cext_stats_ns_add(info.ns, CEXT_NS_FILLS, 1);
@@ -332,6 +354,151 @@ row_to_jsonb(void)
 	return finfo;
 }
 
+/* Steps 1 and 2, in this order. */
+static void
+take_stamp(Fill * f, bool claimed)
+{
+	uint64		stamp = 0;
+
+	if (cext_active())
+	{
+		cext_prepared_sweep();
+		f->globs = cext_glob_resolved();
+		stamp = cext_version_clock();
+		if (claimed)
+			cext_flight_stamp(stamp);
+		/* messages are looked for after the stamp was read, on any machine */
+		pg_memory_barrier();
+	}
+	AcceptInvalidationMessages();
+	cext_tracker_push(&f->tracker);
+	f->tracker.stamp = stamp;
+}
+
+/*
+ * Step 3.  Folding constants can run functions that read tables, so planning
+ * needs a snapshot later than the stamp too.
+ */
+static PlannedStmt *
+plan_query(Fill * f)
+{
+	CextArgs   *args = &f->call->args;
+	PlannedStmt *plan;
+	CextBypass	found;
+	bool		user_functions;
+	bool		reads_settings;
+	int			ntypes = args->nargs;
+
+	if (ntypes > 0)
+	{
+		f->types = palloc(ntypes * sizeof(Oid));
+		memcpy(f->types, args->types, ntypes * sizeof(Oid));
+	}
+	PushActiveSnapshot(GetTransactionSnapshot());
+	f->query = cext_analyze(args->query, &f->types, &ntypes, args->nargs);
+	found = cext_classify(f->query, &user_functions, &reads_settings);
+	if (found != CEXT_CACHEABLE)
+		cext_tracker_refuse(found);
+
+	/* what it reads of settings it may change, too: as of now */
+	if (f->tracker.reason == CEXT_CACHEABLE && (reads_settings || user_functions))
+	{
+		cext_identify_varying(f->ident, &f->before);
+		f->varying = &f->before;
+	}
+	if (args->form == 'r' && f->expected != NULL)
+		check_columns(f->query, f->expected);
+
+	/*
+	 * Functions called by functions in a parallel worker would escape the
+	 * tracker, so only built-in ones may go there.
+	 */
+	for (int i = 0; i < args->nargs; i++)
+		cext_tracker_type(args->types[i]);
+	plan = cext_plan_query(f->query, args->query,
+						   user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
+						   bind_arguments(args, f->types));
+	PopActiveSnapshot();
+	return plan;
+}
+
+/* Whoever receives the rows. */
+static void
+open_receiver(Fill * f)
+{
+	Receiver   *r = &f->receiver;
+	TupleDesc	desc = ExecCleanTypeFromTL(f->query->targetList);
+
+	cext_buffer_init(&f->buf, (Size) cext_max_entry_size * 1024);
+	r->pub.rStartup = receiver_startup;
+	r->pub.rShutdown = receiver_shutdown;
+	r->pub.rDestroy = receiver_shutdown;
+	r->pub.mydest = DestNone;
+	r->buf = &f->buf;
+	r->row_context = AllocSetContextCreate(f->context, "cache_ext row",
+										   ALLOCSET_DEFAULT_SIZES);
+	if (f->call->args.form == 'j')
+	{
+		r->pub.receiveSlot = receive_json;
+		r->desc = BlessTupleDesc(desc);
+		r->to_jsonb = row_to_jsonb();
+		r->json_context = f->context;
+		cext_push_jsonb(&r->state, WJB_BEGIN_ARRAY, NULL);
+		return;
+	}
+
+	if (cext_desc_has_record(desc))
+		cext_tracker_refuse(CEXT_BYPASS_RECORD);
+	for (int i = 0; i < desc->natts; i++)
+		cext_tracker_type(TupleDescAttr(desc, i)->atttypid);
+	if (f->tracker.reason != CEXT_CACHEABLE)
+		f->buf.limit = 0;		/* do not collect in vain */
+	cext_desc_append(&f->buf, desc);
+	r->pub.receiveSlot = receive_row;
+	r->store = f->tuplestore;
+	r->expected = f->expected;
+	if (f->expected != NULL)
+		r->slot = MakeSingleTupleTableSlot(cext_live_columns(f->expected),
+										   &TTSOpsMinimalTuple);
+}
+
+/* All rows are there.  The json, in the caller's memory. */
+static Datum
+close_receiver(Fill * f)
+{
+	Jsonb	   *json;
+
+	if (f->receiver.slot != NULL)
+		ExecDropSingleTupleTableSlot(f->receiver.slot);
+	if (f->call->args.form == 'r')
+		return (Datum) 0;
+	cext_push_jsonb(&f->receiver.state, WJB_END_ARRAY, NULL);
+	json = JsonbValueToJsonb(f->receiver.state.result);
+	cext_buffer_append(&f->buf, json, VARSIZE(json));
+	return PointerGetDatum(memcpy(MemoryContextAlloc(f->caller, VARSIZE(json)),
+								  json, VARSIZE(json)));
+}
+
+/* Step 6, or what stands for it.  Was it stored? */
+static bool
+settle(Fill * f, double us, CextBypass *reason)
+{
+	CextCall   *call = f->call;
+
+	if (call->compare != NULL)
+	{
+		call->verdict = f->tracker.reason == CEXT_CACHEABLE &&
+			!TransactionIdIsValid(GetTopTransactionIdIfAny()) ?
+			cext_verify_compare(call->compare, call->args.form, &f->buf) :
+			CEXT_VERDICT_OPEN;
+		return false;
+	}
+	if (cext_active() && cext_enabled && cext_enable_writes)
+		return store_result(f, us, reason);
+	*reason = f->tracker.reason;
+	return false;
+}
+
 /*
  * Compute the answer, and store it unless there is a reason not to.  For rows
  * it goes into the tuplestore if there is one, for json it is returned.
@@ -340,162 +507,42 @@ Datum
 cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claimed,
 		  bool *stored, double *us, TupleDesc expected, Tuplestorestate *tuplestore)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "cache_ext fill",
-												  ALLOCSET_DEFAULT_SIZES);
 	ErrorContextCallback errcallback;
-	CextTracker tracker;
-	CextBuffer	buf;
-	Receiver	receiver;
-	Query	   *query;
-	PlannedStmt *plan;
-	Oid		   *types = NULL;
-	int			ntypes = call->args.nargs;
-	bool		user_functions;
-	bool		reads_settings;
-	CextIdent	before;
-	const CextIdent *varying = NULL;
-	uint64		globs;
-	uint64		stamp;
-	uint64		xmax;
+	Fill		f;
 	instr_time	start;
 	instr_time	end;
-	Datum		result = (Datum) 0;
 	volatile bool failed = true;
 
 	*stored = false;
 	INSTR_TIME_SET_CURRENT(start);
-	MemoryContextSwitchTo(context);
+	memset(&f, 0, sizeof(f));
+	f.call = call;
+	f.ident = ident;
+	f.expected = expected;
+	f.tuplestore = tuplestore;
+	f.tracker.reason = *reason;
+	f.tracker.rls_covered = call->args.rls_covered;
+	f.caller = CurrentMemoryContext;
+	f.context = AllocSetContextCreate(f.caller, "cache_ext fill", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(f.context);
 	errcallback.callback = error_context;
 	errcallback.arg = call;
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
 
-	/* steps 1 and 2, in this order */
-	globs = stamp = 0;
-	if (cext_active())
-	{
-		cext_prepared_sweep();
-		globs = cext_glob_resolved();
-		stamp = cext_version_clock();
-		if (claimed)
-			cext_flight_stamp(stamp);
-		/* messages are looked for after the stamp was read, on any machine */
-		pg_memory_barrier();
-	}
-	AcceptInvalidationMessages();
-
-	memset(&tracker, 0, sizeof(tracker));
-	tracker.reason = *reason;
-	tracker.rls_covered = call->args.rls_covered;
-	cext_tracker_push(&tracker);
-	tracker.stamp = stamp;
+	take_stamp(&f, claimed);
 	PG_TRY();
 	{
-		if (ntypes > 0)
-		{
-			types = palloc(ntypes * sizeof(Oid));
-			memcpy(types, call->args.types, ntypes * sizeof(Oid));
-		}
+		PlannedStmt *plan = plan_query(&f);
 
-		/*
-		 * Folding constants can run functions that read tables, so planning
-		 * needs a snapshot later than the stamp too.
-		 */
-		PushActiveSnapshot(GetTransactionSnapshot());
-		query = cext_analyze(call->args.query, &types, &ntypes, call->args.nargs);
-		{
-			CextBypass	found = cext_classify(query, &user_functions, &reads_settings);
-
-			if (found != CEXT_CACHEABLE)
-				cext_tracker_refuse(found);
-		}
-
-		/* what it reads of settings it may change, too: as of now */
-		if (tracker.reason == CEXT_CACHEABLE && (reads_settings || user_functions))
-		{
-			cext_identify_varying(ident, &before);
-			varying = &before;
-		}
-		if (call->args.form == 'r' && expected != NULL)
-			check_columns(query, expected);
-
-		/*
-		 * Functions called by functions in a parallel worker would escape the
-		 * tracker, so only built-in ones may go there.
-		 */
-		for (int i = 0; i < call->args.nargs; i++)
-			cext_tracker_type(call->args.types[i]);
-		plan = cext_plan_query(query, call->args.query,
-							   user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
-							   bind_arguments(&call->args, types));
-		PopActiveSnapshot();
-
-		cext_buffer_init(&buf, (Size) cext_max_entry_size * 1024);
-		memset(&receiver, 0, sizeof(receiver));
-		receiver.pub.rStartup = receiver_startup;
-		receiver.pub.rShutdown = receiver_shutdown;
-		receiver.pub.rDestroy = receiver_shutdown;
-		receiver.pub.mydest = DestNone;
-		receiver.buf = &buf;
-		receiver.row_context = AllocSetContextCreate(context, "cache_ext row",
-													 ALLOCSET_DEFAULT_SIZES);
-		if (call->args.form == 'r')
-		{
-			TupleDesc	desc = ExecCleanTypeFromTL(query->targetList);
-
-			if (cext_desc_has_record(desc))
-				cext_tracker_refuse(CEXT_BYPASS_RECORD);
-			for (int i = 0; i < desc->natts; i++)
-				cext_tracker_type(TupleDescAttr(desc, i)->atttypid);
-			if (tracker.reason != CEXT_CACHEABLE)
-				buf.limit = 0;	/* do not collect in vain */
-			cext_desc_append(&buf, desc);
-			receiver.pub.receiveSlot = receive_row;
-			receiver.store = tuplestore;
-			receiver.expected = expected;
-			if (expected != NULL)
-				receiver.slot = MakeSingleTupleTableSlot(cext_live_columns(expected),
-														 &TTSOpsMinimalTuple);
-		}
-		else
-		{
-			receiver.pub.receiveSlot = receive_json;
-			receiver.desc = BlessTupleDesc(ExecCleanTypeFromTL(query->targetList));
-			receiver.to_jsonb = row_to_jsonb();
-			receiver.json_context = context;
-			cext_push_jsonb(&receiver.state, WJB_BEGIN_ARRAY, NULL);
-		}
-
-		/* steps 4 and 5 */
-		xmax = execute(plan, call->args.query, bind_arguments(&call->args, types),
-					   &receiver);
-
-		if (receiver.slot != NULL)
-			ExecDropSingleTupleTableSlot(receiver.slot);
-		if (call->args.form == 'j')
-		{
-			Jsonb	   *json;
-
-			cext_push_jsonb(&receiver.state, WJB_END_ARRAY, NULL);
-			json = JsonbValueToJsonb(receiver.state.result);
-			cext_buffer_append(&buf, json, VARSIZE(json));
-			result = PointerGetDatum(memcpy(MemoryContextAlloc(caller, VARSIZE(json)),
-											json, VARSIZE(json)));
-		}
+		open_receiver(&f);
+		f.xmax = execute(plan, call->args.query, bind_arguments(&call->args, f.types),
+						 &f.receiver);
+		f.result = close_receiver(&f);
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, start);
 		*us = INSTR_TIME_GET_DOUBLE(end) * 1e6;
-		if (call->compare != NULL)
-			call->verdict = tracker.reason == CEXT_CACHEABLE &&
-				!TransactionIdIsValid(GetTopTransactionIdIfAny()) ?
-				cext_verify_compare(call->compare, call->args.form, &buf) :
-				CEXT_VERDICT_OPEN;
-		else if (cext_active() && cext_enabled && cext_enable_writes)
-			*stored = store_result(call, ident, varying, &tracker, globs, xmax,
-								   call->ttl, *us, &buf, reason);
-		else
-			*reason = tracker.reason;
+		*stored = settle(&f, *us, reason);
 		failed = false;
 	}
 	PG_FINALLY();
@@ -503,14 +550,14 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		if (failed && call->compare == NULL)
 			cext_stats_add(CEXT_STAT_ERRORS, 1);
 		/* an outer entry lives no longer than this one, stored or not */
-		tracker.expires = Min(tracker.expires, GetCurrentTimestamp() +
-							  (TimestampTz) (call->ttl * USECS_PER_SEC));
-		cext_tracker_pop(&tracker, call->args.key, call->args.keylen);
+		f.tracker.expires = Min(f.tracker.expires, GetCurrentTimestamp() +
+								(TimestampTz) (call->ttl * USECS_PER_SEC));
+		cext_tracker_pop(&f.tracker, call->args.key, call->args.keylen);
 	}
 	PG_END_TRY();
 
 	error_context_stack = errcallback.previous;
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
-	return result;
+	MemoryContextSwitchTo(f.caller);
+	MemoryContextDelete(f.context);
+	return f.result;
 }

@@ -13,6 +13,5 @@
 extern Datum cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason,
 					   bool claimed, bool *stored, double *us,
 					   TupleDesc expected, Tuplestorestate *tuplestore);
-extern uint64 cext_full_xid(TransactionId xid);
 
 #endif							/* CEXT_FILL_H */

@@ -38,292 +38,6 @@
 
 CextLastStatus cext_last_status;
 
-/* the entry last found is old enough to think of a refresh */
-static bool refresh_near;
-
-
-/* ----------------------------------------------------------------
- *		Does an entry hold?
- * ----------------------------------------------------------------
- */
-
-/* Against the versions alone, not its time. */
-bool
-cext_entry_alive(CextEntry *e)
-{
-	return cext_version_alive(e->stamp, CEXT_ENTRY_TAGS(e), e->ntags) &&
-		cext_glob_alive(e->dbid, CEXT_ENTRY_KEY(e), e->keylen, e->stamp, &e->globs);
-}
-
-/*
- * Has this transaction locked one of the relations for writing?  Then its own
- * uncommitted rows may be in there.
- */
-static bool
-writes_relation_of(CextEntry *e)
-{
-	Oid		   *rels = CEXT_ENTRY_RELS(e);
-
-	for (int i = 0; i < e->nrels; i++)
-	{
-		LOCKTAG		tag;
-
-		SET_LOCKTAG_RELATION(tag, MyDatabaseId, rels[i]);
-		if (cext_lock_held(&tag, RowExclusiveLock))
-			return true;
-	}
-	return false;
-}
-
-/* Does a temporary relation of this session hide one of the entry's? */
-static bool
-shadowed_by_temporary(CextEntry *e)
-{
-	Oid			temp;
-	Oid			toast;
-	Oid		   *rels = CEXT_ENTRY_RELS(e);
-
-	GetTempNamespaceState(&temp, &toast);
-	if (likely(!OidIsValid(temp)))
-		return false;
-	for (int i = 0; i < e->nrels; i++)
-	{
-		char	   *name = get_rel_name(rels[i]);
-
-		if (name == NULL || OidIsValid(get_relname_relid(name, temp)))
-			return true;
-	}
-	return false;
-}
-
-/*
- * May this session, in this transaction, take this entry for an answer, up to
- * so many microseconds beyond its time?  If not, *reason says whether it is the
- * session's matter.
- */
-static bool
-usable(CextEntry *e, double ttl, int64 grace, CextBypass *reason)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	cext_history_tick(now);
-
-	/* a shorter TTL given now counts for what is already there */
-	if (now - grace >= e->expires ||
-		(ttl > 0 && now - grace - e->created >= ttl * USECS_PER_SEC))
-		return false;
-	if (unlikely((uint64) now >= pg_atomic_read_u64(&e->refresh)))
-		refresh_near = true;
-	if (((e->flags & CEXT_ENTRY_RECOVERY) != 0) != RecoveryInProgress())
-		return false;
-	if (!cext_entry_alive(e))
-		return false;
-	if (unlikely(cext_inval_pending()) &&
-		cext_inval_pending_tags(CEXT_ENTRY_TAGS(e), e->ntags))
-	{
-		*reason = CEXT_BYPASS_OWN_INVALIDATION;
-		return false;
-	}
-	if (unlikely(IsolationUsesXactSnapshot()) &&
-		e->xmax > cext_full_xid(GetTransactionSnapshot()->xmin))
-	{
-		*reason = CEXT_BYPASS_REPEATABLE_READ;
-		return false;
-	}
-	if (unlikely(TransactionIdIsValid(GetTopTransactionIdIfAny())) &&
-		writes_relation_of(e))
-	{
-		*reason = CEXT_BYPASS_WRITTEN;
-		return false;
-	}
-	if (unlikely(shadowed_by_temporary(e)))
-	{
-		*reason = CEXT_BYPASS_TEMPORARY;
-		return false;
-	}
-	return true;
-}
-
-/*
- * The entry of exactly this identity, in whatever tier, if it can be used.  One
- * in shared memory that cannot is never newer in Redis, except on a standby, or
- * where this session does not store there.
- * "anywhere": in Redis, too.
- * A mark that the query varies only says where to look, so its age is no matter.
- */
-static CextEntry *
-look_up(const CextIdent *id, double ttl, int64 grace, CextBypass *reason, bool anywhere)
-{
-	CextEntry  *e = cext_store_lookup(id);
-
-	if (likely(e != NULL))
-	{
-		if ((e->flags & CEXT_ENTRY_VARIES) != 0 || likely(usable(e, ttl, grace, reason)))
-			return e;
-		cext_store_unpin(e);
-		if (*reason != CEXT_CACHEABLE ||
-			(cext_storage_memory() && !RecoveryInProgress()))
-			return NULL;
-	}
-	if (likely(!cext_storage_redis()) || !anywhere)
-		return NULL;
-	if (!cext_tier_fetch(id, 1, &e))
-		return NULL;
-	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) == 0 &&
-		!usable(e, ttl, grace, reason))
-	{
-		cext_store_unpin(e);
-		e = NULL;
-	}
-	cext_stats_add(e != NULL ? CEXT_STAT_REDIS_HITS : CEXT_STAT_REDIS_MISSES, 1);
-	if (e != NULL)
-		cext_tier_promote(e);
-	return e;
-}
-
-/* As cext_find(), with a time of grace after an entry's end. */
-static CextEntry *
-find(const CextIdent *id, double ttl, int64 grace, CextBypass *reason, uint64 *hash,
-	 bool anywhere)
-{
-	CextEntry  *e;
-
-	if (hash != NULL)
-		*hash = id->hash;
-	if (unlikely(cext_inval_pending()) && cext_inval_pending_key(id->key, id->keylen))
-	{
-		*reason = CEXT_BYPASS_OWN_INVALIDATION;
-		return NULL;
-	}
-	e = look_up(id, ttl, grace, reason, anywhere);
-	if (e != NULL && (e->flags & CEXT_ENTRY_VARIES) != 0)
-	{
-		CextIdent	varying;
-
-		cext_store_unpin(e);
-		cext_tracker_varies();
-		cext_identify_varying(id, &varying);
-		if (hash != NULL)
-			*hash = varying.hash;
-		e = look_up(&varying, ttl, grace, reason, anywhere);
-	}
-	return e;
-}
-
-/*
- * The entry for this identity that answers now, pinned; or NULL, and *reason
- * is set if that is no ordinary miss.  *hash, if wanted, is that of the
- * identity that was looked for in the end.
- */
-CextEntry *
-cext_find(const CextIdent *id, double ttl, CextBypass *reason, uint64 *hash)
-{
-	return find(id, ttl, 0, reason, hash, true);
-}
-
-/* The same, without asking Redis. */
-CextEntry *
-cext_find_near(const CextIdent *id, double ttl, CextBypass *reason)
-{
-	return find(id, ttl, 0, reason, NULL, false);
-}
-
-/*
- * What of these shared memory does not have, from Redis in one round trip:
- * copies that can be used, or NULL.  True if Redis was asked; then those are
- * not to be looked for there again.
- */
-bool
-cext_find_remote(const CextIdent *ids, int n, CextEntry **entries)
-{
-	CextIdent  *missing;
-	CextEntry **found;
-	int		   *which;
-	int			nmissing = 0;
-
-	memset(entries, 0, n * sizeof(CextEntry *));
-	if (!cext_storage_redis())
-		return false;
-	missing = palloc(n * sizeof(CextIdent));
-	found = palloc(n * sizeof(CextEntry *));
-	which = palloc(n * sizeof(int));
-	for (int i = 0; i < n; i++)
-	{
-		CextEntry  *e = cext_store_lookup(&ids[i]);
-
-		if (e != NULL)
-			cext_store_unpin(e);
-		else
-		{
-			which[nmissing] = i;
-			missing[nmissing++] = ids[i];
-		}
-	}
-	if (nmissing > 0 && !cext_tier_fetch(missing, nmissing, found))
-		nmissing = 0;
-	for (int i = 0; i < nmissing; i++)
-	{
-		CextBypass	reason = CEXT_CACHEABLE;
-
-		if (found[i] != NULL && !usable(found[i], -1, 0, &reason))
-		{
-			cext_store_unpin(found[i]);
-			found[i] = NULL;
-		}
-		cext_stats_add(found[i] != NULL ? CEXT_STAT_REDIS_HITS :
-					   CEXT_STAT_REDIS_MISSES, 1);
-		entries[which[i]] = found[i];
-		if (found[i] != NULL)
-			cext_tier_promote(found[i]);
-	}
-	pfree(missing);
-	pfree(found);
-	pfree(which);
-	return true;
-}
-
-/*
- * An entry in shared memory that has expired within these seconds, and is good
- * otherwise; not within a fill, whose result would begin its life with it.
- */
-static pg_noinline CextEntry *
-find_stale(const CextIdent *id, double ttl, double seconds)
-{
-	CextBypass	reason = CEXT_CACHEABLE;
-
-	return cext_tracking() ? NULL :
-		find(id, ttl, (int64) (seconds * USECS_PER_SEC), &reason, NULL, false);
-}
-
-/* Why this session cannot use the cache at all now, if so. */
-CextBypass
-cext_session_bypass(void)
-{
-	if (!cext_active())
-	{
-		static bool warned = false;
-
-		if (!warned)
-		{
-			warned = true;
-			ereport(WARNING,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("cache_ext is not loaded, queries are not cached"),
-					 errhint("Add cache_ext to \"shared_preload_libraries\" and restart the server.")));
-		}
-		return CEXT_BYPASS_NOT_PRELOADED;
-	}
-	if (!cext_enabled)
-		return CEXT_BYPASS_DISABLED;
-	if (RecoveryInProgress() && !cext_allow_in_recovery)
-		return CEXT_BYPASS_RECOVERY;
-	if (IsolationIsSerializable())
-		return CEXT_BYPASS_SERIALIZABLE;
-	if (IsParallelWorker())
-		return CEXT_BYPASS_PARALLEL_WORKER;
-	return CEXT_CACHEABLE;
-}
-
 
 /* ----------------------------------------------------------------
  *		Reading
@@ -424,10 +138,10 @@ find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason,
 	PG_TRY();
 	{
 		/* not in Redis once more, if the fill would be here as well */
-		e = find(ident, ttl, 0, reason, NULL, !cext_storage_memory());
+		e = cext_find_in(ident, ttl, 0, reason, NULL, !cext_storage_memory());
 		while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted() &&
 			   cext_claim_try(ident, deadline) == CEXT_CLAIM_OTHERS)
-			e = find(ident, ttl, 0, reason, NULL, true);
+			e = cext_find_in(ident, ttl, 0, reason, NULL, true);
 	}
 	PG_CATCH();
 	{
@@ -457,7 +171,7 @@ find_or_claim(const CextCall *call, const CextIdent *ident, CextBypass *reason,
 		CextFlight	flight;
 
 		if (unlikely(call->staying.stale > 0) && *reason == CEXT_CACHEABLE &&
-			(e = find_stale(ident, ttl, call->staying.stale)) != NULL)
+			(e = cext_find_stale(ident, ttl, call->staying.stale)) != NULL)
 		{
 			*stale = true;
 			if (!cext_refresh_claim(e) || cext_refresh_hand_over(call, e) ||
@@ -499,7 +213,7 @@ find_or_claim(const CextCall *call, const CextIdent *ident, CextBypass *reason,
  * to find out is not the hit's.
  */
 static pg_noinline bool
-verify(CextCall *call, CextLookup *l, CextEntry *e)
+verify(CextCall *call, CextLookup * l, CextEntry *e)
 {
 	instr_time	before;
 	instr_time	after;
@@ -518,7 +232,7 @@ verify(CextCall *call, CextLookup *l, CextEntry *e)
  * fail may come between this and remembering the pin.
  */
 CextEntry *
-cext_lookup(CextCall *call, CextLookup *l)
+cext_lookup(CextCall *call, CextLookup * l)
 {
 	CextEntry  *e = NULL;
 
@@ -540,7 +254,7 @@ cext_lookup(CextCall *call, CextLookup *l)
 	{
 		cext_prepared_recover();
 		cext_identify(&call->args, &l->ident);
-		refresh_near = false;
+		cext_refresh_near = false;
 		if (cext_enable_reads)
 			e = find_or_claim(call, &l->ident, &l->reason, &l->claimed, &l->stale, &l->hash);
 		else
@@ -551,7 +265,7 @@ cext_lookup(CextCall *call, CextLookup *l)
 		cext_flight_end(CEXT_LANDED_STORED);
 		l->claimed = false;
 	}
-	else if (unlikely(refresh_near) && e != NULL && !l->stale &&
+	else if (unlikely(cext_refresh_near) && e != NULL && !l->stale &&
 			 cext_refresh_due(e, &call->staying) &&
 			 !cext_refresh_hand_over(call, e) && fill_bypass() == CEXT_CACHEABLE)
 	{
@@ -567,7 +281,7 @@ cext_lookup(CextCall *call, CextLookup *l)
 
 /* Note that the entry found answers the call. */
 void
-cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
+cext_lookup_hit(CextCall *call, CextLookup * l, CextEntry *e)
 {
 	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
 	cext_last_status.created = e->created;
@@ -585,7 +299,7 @@ cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
 
 /* The answer from a pinned entry, which is unpinned here. */
 static pg_noinline Datum
-serve(CextCall *call, CextLookup *l, CextEntry *e, TupleDesc expected,
+serve(CextCall *call, CextLookup * l, CextEntry *e, TupleDesc expected,
 	  Tuplestorestate *tuplestore)
 {
 	volatile Datum result = (Datum) 0;
@@ -607,7 +321,7 @@ serve(CextCall *call, CextLookup *l, CextEntry *e, TupleDesc expected,
 
 /* The answer as computed here. */
 static pg_noinline Datum
-compute(CextCall *call, CextLookup *l, TupleDesc expected, Tuplestorestate *tuplestore)
+compute(CextCall *call, CextLookup * l, TupleDesc expected, Tuplestorestate *tuplestore)
 {
 	const CextBypass why = l->reason;
 	CextBypass	reason;
@@ -693,7 +407,7 @@ error_may_be_hidden(int sqlerrcode)
  * a subtransaction, so that the caller's goes on after the error.
  */
 static pg_noinline Datum
-compute_or_stale(CextCall *call, CextLookup *l, TupleDesc expected,
+compute_or_stale(CextCall *call, CextLookup * l, TupleDesc expected,
 				 Tuplestorestate *tuplestore)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -721,7 +435,7 @@ compute_or_stale(CextCall *call, CextLookup *l, TupleDesc expected,
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 		if (error_may_be_hidden(edata->sqlerrcode))
-			e = find_stale(&l->ident, call->ttl, call->staying.stale_error);
+			e = cext_find_stale(&l->ident, call->ttl, call->staying.stale_error);
 		if (e == NULL)
 			ReThrowError(edata);
 		FreeErrorData(edata);
@@ -743,7 +457,7 @@ may_fall_back(const CextCall *call, const CextIdent *ident)
 
 	if (IsInParallelMode())
 		return false;			/* no subtransactions there */
-	e = find_stale(ident, call->ttl, call->staying.stale_error);
+	e = cext_find_stale(ident, call->ttl, call->staying.stale_error);
 	if (e != NULL)
 		cext_store_unpin(e);
 	return e != NULL;
@@ -751,7 +465,7 @@ may_fall_back(const CextCall *call, const CextIdent *ident)
 
 /* Where nothing was found: the answer as computed here, or what may stand for it. */
 Datum
-cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
+cext_lookup_compute(CextCall *call, CextLookup * l, TupleDesc expected,
 					Tuplestorestate *tuplestore)
 {
 	if (unlikely(call->staying.stale_error > 0) && l->reason == CEXT_CACHEABLE &&

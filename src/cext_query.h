@@ -12,6 +12,7 @@
 #include "portability/instr_time.h"
 #include "utils/tuplestore.h"
 
+#include "cext_find.h"
 #include "cext_identity.h"
 #include "cext_policy.h"
 #include "cext_stats.h"
@@ -69,12 +70,12 @@ typedef struct CextLookup
 	bool		stale;			/* what was found has expired */
 	uint64		hash;			/* of the claim */
 	instr_time	start;
-} CextLookup;
+}			CextLookup;
 
 /* either the first and the second, or the first and the third */
-extern CextEntry *cext_lookup(CextCall *call, CextLookup *lookup);
-extern void cext_lookup_hit(CextCall *call, CextLookup *lookup, CextEntry *e);
-extern Datum cext_lookup_compute(CextCall *call, CextLookup *lookup,
+extern CextEntry *cext_lookup(CextCall *call, CextLookup * lookup);
+extern void cext_lookup_hit(CextCall *call, CextLookup * lookup, CextEntry *e);
+extern Datum cext_lookup_compute(CextCall *call, CextLookup * lookup,
 								 TupleDesc expected, Tuplestorestate *store);
 
 extern void cext_read_rows(CextCall *call, TupleDesc expected,
@@ -83,14 +84,7 @@ extern Datum cext_read_json(CextCall *call);
 
 extern void cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call);
 
-/* Find an entry that holds now, pinned, or say why not. */
-extern CextEntry *cext_find(const CextIdent *id, double ttl, CextBypass *reason,
-							uint64 *hash);
-extern CextEntry *cext_find_near(const CextIdent *id, double ttl, CextBypass *reason);
-extern bool cext_find_remote(const CextIdent *ids, int n, CextEntry **entries);
 extern bool cext_renew(CextCall *call, const CextIdent *ident, TimestampTz since);
-extern bool cext_entry_alive(CextEntry *entry);
-extern CextBypass cext_session_bypass(void);
 extern void cext_count_call(CextStatus status, CextBypass reason, bool stored,
 							uint16 ns, double saved_us, instr_time start);
 
