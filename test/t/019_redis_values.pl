@@ -14,6 +14,7 @@ my $redis = CextRedis->new('values');
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = '@{[$redis->url]}'
 cache_ext.redis_timeout = 10s
+cache_ext.save_entries = off
 });
 setup($node);
 
