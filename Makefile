@@ -78,6 +78,7 @@ OBJS = \
 	src/cext_tier.o \
 	src/cext_writeback.o \
 	src/cext_relation.o \
+	src/cext_row.o \
 	src/cext_temptype.o \
 	src/cext_inval.o \
 	src/cext_identity.o \

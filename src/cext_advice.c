@@ -37,6 +37,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "cext_row.h"
 #include "cext_stats.h"
 #include "cext_views.h"
 
@@ -125,7 +126,7 @@ cache_advice(PG_FUNCTION_ARGS)
 
 	double		any_hit_ms = NAN;
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, ADVICE_COLUMNS);
 	cext_stats_read(sum);
 
 	/* for a namespace without hits, they cost what they do elsewhere */

@@ -15,7 +15,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodes.h"
 #include "tcop/tcopprot.h"
@@ -33,6 +32,7 @@
 #include "cext_query.h"
 #include "cext_relation.h"
 #include "cext_result.h"
+#include "cext_row.h"
 #include "cext_temptype.h"
 
 PG_FUNCTION_INFO_V1(cache_explain);
@@ -201,7 +201,6 @@ Datum
 cache_explain(PG_FUNCTION_ARGS)
 {
 	CextCall	call;
-	TupleDesc	desc;
 	Datum		values[10];
 	bool		nulls[10] = {0};
 	List	   *rels;
@@ -211,8 +210,6 @@ cache_explain(PG_FUNCTION_ARGS)
 	const char *state = "absent";
 	bool		hit = false;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	cext_take_call(fcinfo, 0, 'r', &call);
 
 	reason = examine_query(&call, &rels);
@@ -259,5 +256,5 @@ cache_explain(PG_FUNCTION_ARGS)
 		values[9] = interval_datum(e->expires - now);
 		cext_store_unpin(e);
 	}
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return cext_one_row(fcinfo, lengthof(values), values, nulls);
 }

@@ -35,6 +35,7 @@
 #include "cext_guc.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"
+#include "cext_row.h"
 
 PG_FUNCTION_INFO_V1(cache_policy_changed);
 PG_FUNCTION_INFO_V1(cache_policies_list);
@@ -141,6 +142,7 @@ static List *
 read_rows(Relation rel, MemoryContext context)
 {
 	List	   *list = NIL;
+
 	/* a catalog snapshot is as new, and to be had while a plan runs parallel */
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -274,6 +276,8 @@ cext_policy_for_key(Oid schema, const char *key, int keylen)
 	return NULL;
 }
 
+#define POLICY_COLUMNS 9
+
 /* Seconds as an interval, null for none. */
 static Datum
 seconds_interval(double seconds, bool *null)
@@ -292,13 +296,13 @@ cache_policies_list(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell   *lc;
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, POLICY_COLUMNS);
 	foreach(lc, cext_policies(get_func_namespace(fcinfo->flinfo->fn_oid)))
 	{
 		const CextPolicy *policy = lfirst(lc);
 		const CextStaying *staying = &policy->staying;
-		Datum		values[9];
-		bool		nulls[9] = {0};
+		Datum		values[POLICY_COLUMNS];
+		bool		nulls[POLICY_COLUMNS] = {0};
 
 		values[0] = CStringGetTextDatum(policy->name);
 		if (policy->key_pattern != NULL)

@@ -14,6 +14,7 @@
 
 #include "cext_breaker.h"
 #include "cext_guc.h"
+#include "cext_row.h"
 
 PG_FUNCTION_INFO_V1(cache_redis);
 
@@ -37,7 +38,7 @@ cache_redis(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, REDIS_COLUMNS);
 	if (!cext_active())
 		return (Datum) 0;
 	for (int kind = 0; kind < CEXT_BREAKERS; kind++)

@@ -41,6 +41,7 @@
 #include "cext_policy.h"
 #include "cext_prepared.h"
 #include "cext_query.h"
+#include "cext_row.h"
 #include "cext_tracker.h"
 #include "cext_value.h"
 #include "cext_writeback.h"
@@ -568,9 +569,9 @@ cache_get_many(PG_FUNCTION_ARGS)
 	bool		cached;
 	bool		asked = false;
 
+	cext_begin_rows(fcinfo, 2);
 	if (PG_ARGISNULL(0))
 		null_argument("array of cache keys");
-	InitMaterializedSRF(fcinfo, 0);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT,
 					  &keys, &nulls, &n);
 	ids = palloc(Max(n, 1) * sizeof(CextIdent));
@@ -623,7 +624,6 @@ cache_set_many(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *entries;
 	JsonbIterator *it;
-	JsonbIteratorToken token;
 	JsonbValue	v;
 	int64		n = 0;
 
@@ -635,14 +635,13 @@ cache_set_many(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cache entries must be a JSON object of keys and values")));
 	it = JsonbIteratorInit(&entries->root);
-	token = JsonbIteratorNext(&it, &v, true);
-	while ((token = JsonbIteratorNext(&it, &v, true)) == WJB_KEY)
+	(void) JsonbIteratorNext(&it, &v, true);
+	while (JsonbIteratorNext(&it, &v, true) == WJB_KEY)
 	{
 		char	   *key = v.val.string.val;
 		int			keylen = v.val.string.len;
 
-		token = JsonbIteratorNext(&it, &v, true);
-		Assert(token == WJB_VALUE);
+		(void) JsonbIteratorNext(&it, &v, true);
 		check_key(key, keylen);
 		set_value(key, keylen, JsonbValueToJsonb(&v), get_ttl(fcinfo, 1, key, keylen));
 		n++;

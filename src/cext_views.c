@@ -38,6 +38,7 @@
 #include "cext_guc.h"
 #include "cext_history.h"
 #include "cext_query.h"
+#include "cext_row.h"
 #include "cext_stats.h"
 #include "cext_store.h"
 #include "cext_version.h"
@@ -171,8 +172,6 @@ typedef struct EntryCopy
 	int			nrels;
 } EntryCopy;
 
-static Datum tuple_datum(FunctionCallInfo fcinfo, int ncolumns,
-						 Datum *values, bool *nulls);
 static bool copy_entry(CextEntry *e, TimestampTz now, EntryCopy *copy);
 static Datum readable_tags(const EntryCopy *copy);
 
@@ -181,19 +180,6 @@ static Datum readable_tags(const EntryCopy *copy);
  *		Columns
  * ----------------------------------------------------------------
  */
-
-/* The single row of a function. */
-static Datum
-tuple_datum(FunctionCallInfo fcinfo, int ncolumns, Datum *values, bool *nulls)
-{
-	TupleDesc	tupdesc;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE ||
-		tupdesc->natts != ncolumns)
-		elog(ERROR, "unexpected row type");
-	tupdesc = BlessTupleDesc(tupdesc);
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
-}
 
 /* An interval, with days of 24 hours. */
 Datum
@@ -300,7 +286,7 @@ cache_stats(PG_FUNCTION_ARGS)
 	else
 		values[STATS_RESET] = TimestampTzGetDatum(reset);
 
-	return tuple_datum(fcinfo, STATS_COLUMNS, values, nulls);
+	return cext_one_row(fcinfo, STATS_COLUMNS, values, nulls);
 }
 
 /* A row for each of the last hours, as far as they are recorded. */
@@ -330,7 +316,7 @@ cache_stats_hourly(PG_FUNCTION_ARGS)
 		{HOUR_DIVERGENCES, CEXT_STAT_DIVERGENCES},
 	};
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, HOUR_COLUMNS);
 	if (!cext_active())
 		return (Datum) 0;
 
@@ -370,7 +356,7 @@ cache_stats_by_namespace(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	CextStatsBlock *sum = palloc(sizeof(CextStatsBlock));
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, NAMESPACE_COLUMNS);
 	cext_stats_read(sum);
 
 	for (int ns = 0; ns < CEXT_NAMESPACES; ns++)
@@ -407,7 +393,7 @@ cache_bypass_reasons(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	CextStatsBlock *sum = palloc(sizeof(CextStatsBlock));
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, REASON_COLUMNS);
 	cext_stats_read(sum);
 
 	for (int reason = CEXT_CACHEABLE + 1; reason < CEXT_BYPASS_COUNT; reason++)
@@ -515,7 +501,7 @@ cache_entries(PG_FUNCTION_ARGS)
 	MemoryContext row_context;
 	MemoryContext old_context;
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, ENTRY_COLUMNS);
 	if (!cext_active())
 		return (Datum) 0;
 
@@ -618,5 +604,5 @@ cache_last_status(PG_FUNCTION_ARGS)
 			nulls[LAST_REASON] = nulls[LAST_STORED] = false;
 			break;
 	}
-	return tuple_datum(fcinfo, LAST_COLUMNS, values, nulls);
+	return cext_one_row(fcinfo, LAST_COLUMNS, values, nulls);
 }
