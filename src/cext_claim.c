@@ -122,7 +122,7 @@ void
 cext_claim_release(void)
 {
 	static const char script[] =
-	"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+		"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 	const char *argv[5] = {"EVAL", script, "1", held_key, token};
 	size_t		argvlen[5] = {4, sizeof(script) - 1, 1, held_keylen, TOKEN_SIZE};
 	CextRedisCommand command = {5, argv, argvlen, NULL, 3};

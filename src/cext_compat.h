@@ -42,6 +42,11 @@
 #error "cache_ext needs PostgreSQL 15 or later"
 #endif
 
+/* Before a function that does not return. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 static inline int
 cext_server_version(void)
 {

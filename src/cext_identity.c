@@ -78,7 +78,7 @@ static char *setting_strings[NSETTINGS];
 static int64 setting_numbers[NSETTINGS];
 static Oid *path;
 static int	path_len = -1;
-static int	volatile_functions;	/* who bypasses must not hit what others store */
+static int	volatile_functions; /* who bypasses must not hit what others store */
 static Oid	session_user_id;
 static uint64 identity_generation;
 static char **identity_values;	/* of cext_identity_names */

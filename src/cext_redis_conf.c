@@ -297,7 +297,10 @@ assign_redis_url(const char *newval, void *extra)
 {
 	const CextRedisTarget *t = extra;
 
-	/* at every reload; only a change is one */
+	/*
+	 * At every reload; only a change is one.  Both were zeroed, padding and
+	 * all: NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
+	 */
 	if ((t == NULL) != (cext_redis_target == NULL) ||
 		(t != NULL && memcmp(t, cext_redis_target, sizeof(*t)) != 0))
 		cext_redis_generation++;

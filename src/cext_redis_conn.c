@@ -550,6 +550,7 @@ greet(CextRedisConn *conn, CextDeadline deadline, int argc, const char **argv)
 
 	for (int i = 0; i < argc; i++)
 		lens[i] = strlen(argv[i]);
+	/* cppcheck-suppress uninitvar ; there is at least the command's name */
 	if (!cext_redis_send(conn, argc, argv, lens))
 		return false;
 	reply = cext_redis_receive(conn, deadline);

@@ -213,7 +213,7 @@ cext_relay_send_keys(CextRelayEvent *events, int n)
 
 			if (item->type != CEXT_RELAY_KEY)
 				continue;
-			key = palloc(len + 1);
+			key = palloc(len);
 			memcpy(key, cext_redis_relay_prefix, prefix);
 			memcpy(key + prefix, item->data, item->len);
 			if (!is_own(key, len) && !add_command(&b, "UNLINK", key, len, NULL, 0))
@@ -459,7 +459,8 @@ publish_flush(CextRelayEvent *ev)
 	const char *argv[3] = {"PUBSUB", "CHANNELS", CHANNEL "*"};
 	int			nodes = cext_redis_node_count();
 	XLogRecPtr	lsn = GetXLogInsertRecPtr();
-	List	   *told = NIL;		/* subscribers to one channel may be on many nodes */
+	List	   *told = NIL;		/* subscribers to one channel may be on many
+								 * nodes */
 	StringInfoData buf;
 	Batch		b;
 

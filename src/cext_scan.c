@@ -166,7 +166,7 @@ scan_columns(FuncExpr *func, RangeTblFunction *rtfunc, Index rti)
 	List	   *columns = NIL;
 	TupleDesc	desc;
 	Oid			type;
-	AttrNumber	n = 0;
+	int			n = 0;
 
 	if (rtfunc->funccolnames != NIL)
 		desc = BuildDescFromLists(rtfunc->funccolnames, rtfunc->funccoltypes,

@@ -66,7 +66,8 @@ struct CextSend
 	CextReader	payload;		/* of json */
 	Datum		json;
 
-	TupleTableSlot *slot;		/* the scan's; a row in another is not the entry's */
+	TupleTableSlot *slot;		/* the scan's; a row in another is not the
+								 * entry's */
 	bool		ready;			/* there are messages: */
 	CextReader	messages;
 	bool		collecting;		/* there will be */
@@ -296,17 +297,17 @@ collect_row(CextSend *s, TupleTableSlot *slot)
 	pq_sendint16(&buf, s->ncolumns);
 	for (int i = 0; i < s->ncolumns; i++)
 	{
-		char	   *text;
+		char	   *value;
 
 		if (slot->tts_isnull[i])
 		{
 			pq_sendint32(&buf, -1);
 			continue;
 		}
-		text = OutputFunctionCall(&s->output[i], slot->tts_values[i]);
-		len = strlen(text);
+		value = OutputFunctionCall(&s->output[i], slot->tts_values[i]);
+		len = strlen(value);
 		pq_sendint32(&buf, len);
-		appendBinaryStringInfo(&buf, text, len);
+		appendBinaryStringInfo(&buf, value, len);
 	}
 	len = buf.len - sizeof(uint32);
 	memcpy(buf.data, &len, sizeof(uint32));

@@ -40,6 +40,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_pattern.h"
@@ -91,7 +92,7 @@ static bool some_invalid;
  * ----------------------------------------------------------------
  */
 
-static void
+pg_noreturn static void
 invalid_template(const char *source, const char *detail)
 {
 	ereport(ERROR,
