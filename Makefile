@@ -3,7 +3,14 @@
 #   make            build                make check   every test, on servers of its own
 #   make install    install              make demo    a guided tour on a throw-away server
 #   make clean      remove what was built  make bench   the benchmark
-#                                          make mutants break it, and see the tests notice
+#   make deb        Debian packages        make mutants break it, and see the tests notice
+#   make dist       a zip for PGXN
+#
+# For those who change it; these work in chroots of Debian and take root:
+#
+#   make check-matrix   every test on every major    make lint        analysers
+#   make check-deb      packages on a bare system    make sanitize    sanitizers, valgrind
+#   make neighbours     beside other extensions      make coverage    what tests do not reach
 #
 # A build needs PostgreSQL 15 or later with its server headers, and hiredis.  PG_CONFIG
 # names another installation than the one in the PATH.  check, demo and bench
@@ -11,7 +18,8 @@
 
 PG_CONFIG ?= pg_config
 
-own_goals = check demo bench mutants redis-faults
+own_goals = check demo bench mutants redis-faults check-matrix deb check-deb dist lint \
+	sanitize coverage neighbours
 
 ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 
@@ -36,6 +44,30 @@ mutants:
 bench:
 	@test -x test/bench/run || { echo 'bench: there is no test/bench/run in this tree' >&2; exit 1; }
 	@test/bench/run
+
+check-matrix:
+	@test/matrix
+
+deb:
+	@test/deb
+
+check-deb:
+	@test/deb check
+
+dist:
+	@test/dist
+
+lint:
+	@test/lint
+
+sanitize:
+	@test/sanitize
+
+coverage:
+	@test/coverage
+
+neighbours:
+	@test/neighbours
 
 other_goals = $(filter-out $(own_goals),$(MAKECMDGOALS))
 ifneq (,$(other_goals))
