@@ -82,6 +82,7 @@
 #include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_relay.h"
+#include "cext_row.h"
 #include "cext_state.h"
 
 PG_FUNCTION_INFO_V1(cache_relay);
@@ -690,22 +691,18 @@ enum
 Datum
 cache_relay(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
 	Datum		values[RELAY_COLUMNS] = {0};
 	bool		nulls[RELAY_COLUMNS];
 	bool		retrying;
 	char		error[ERROR_LENGTH];
 	XLogRecPtr	lsn;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	desc = BlessTupleDesc(desc);
 	if (!cext_active())
 	{
 		memset(nulls, true, sizeof(nulls));
 		values[RELAY_STATE] = CStringGetTextDatum("off");
 		nulls[RELAY_STATE] = false;
-		PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+		return cext_one_row(fcinfo, RELAY_COLUMNS, values, nulls);
 	}
 
 	memset(nulls, false, sizeof(nulls));
@@ -733,5 +730,5 @@ cache_relay(PG_FUNCTION_ARGS)
 	nulls[RELAY_LAST_LSN] = lsn == InvalidXLogRecPtr;
 	values[RELAY_LAST_ERROR] = CStringGetTextDatum(error);
 	nulls[RELAY_LAST_ERROR] = error[0] == '\0';
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+	return cext_one_row(fcinfo, RELAY_COLUMNS, values, nulls);
 }
