@@ -30,6 +30,12 @@
 #include "cext_compat.h"
 #include "cext_redis_conf.h"
 
+#if defined(CEXT_LZ4)
+#define DEFAULT_COMPRESSION CEXT_COMPRESSION_LZ4
+#else
+#define DEFAULT_COMPRESSION CEXT_COMPRESSION_PGLZ
+#endif
+
 const CextRedisTarget *cext_redis_target = NULL;
 uint64		cext_redis_generation = 1;
 
@@ -42,7 +48,7 @@ char	   *cext_redis_tls_ca_file = NULL;
 char	   *cext_redis_tls_cert_file = NULL;
 char	   *cext_redis_tls_key_file = NULL;
 char	   *cext_redis_tls_server_name = NULL;
-int			cext_compression;
+int			cext_compression = DEFAULT_COMPRESSION;
 
 static char *redis_url = NULL;	/* always empty: see above */
 
@@ -487,11 +493,7 @@ cext_redis_conf_define(void)
 							 "How results are compressed for Redis.",
 							 "Those under 1 kB, and those it does not make smaller by an eighth, are not.",
 							 &cext_compression,
-#if defined(CEXT_LZ4)
-							 CEXT_COMPRESSION_LZ4,
-#else
-							 CEXT_COMPRESSION_PGLZ,
-#endif
+							 DEFAULT_COMPRESSION,
 							 compression_options,
 							 PGC_SUSET,
 							 0,
