@@ -39,6 +39,7 @@
 #include "cext_guc.h"
 #include "cext_job.h"
 #include "cext_queue.h"
+#include "cext_row.h"
 #include "cext_warm.h"
 
 PG_FUNCTION_INFO_V1(cache_warm);
@@ -539,7 +540,7 @@ cache_warm_progress(PG_FUNCTION_ARGS)
 	Jobs	   *copy;
 	bool		all;
 
-	InitMaterializedSRF(fcinfo, 0);
+	cext_begin_rows(fcinfo, PROGRESS_COLUMNS);
 	if (!cext_active())
 		return (Datum) 0;
 	copy = palloc(sizeof(Jobs));

@@ -354,7 +354,7 @@ cext_ttl_from_interval(const Interval *interval)
  * *named is set to it, good until the next call here.
  */
 double
-cext_ttl_from_text(Oid schema, const char *text, int len, const CextPolicy **named)
+cext_ttl_from_text(Oid schema, const char *ttl_text, int len, const CextPolicy **named)
 {
 	char	   *str;
 	char	   *end;
@@ -364,13 +364,13 @@ cext_ttl_from_text(Oid schema, const char *text, int len, const CextPolicy **nam
 
 	*named = NULL;
 	if (len == last_text_len && last_text_generation == policy_generation &&
-		last_text_schema == schema && memcmp(text, last_text, len) == 0)
+		last_text_schema == schema && memcmp(ttl_text, last_text, len) == 0)
 	{
 		*named = last_text_policy;
 		return last_text_ttl;
 	}
 
-	str = pnstrdup(text, len);
+	str = pnstrdup(ttl_text, len);
 	policy = find_policy(list, str);
 	if (policy != NULL)
 		ttl = cext_ttl_from_number(policy->ttl);
@@ -416,7 +416,7 @@ cext_ttl_from_text(Oid schema, const char *text, int len, const CextPolicy **nam
 
 	if (len < (int) sizeof(last_text))
 	{
-		memcpy(last_text, text, len);
+		memcpy(last_text, ttl_text, len);
 		last_text_len = len;
 		last_text_generation = policy_generation;
 		last_text_schema = schema;
