@@ -48,6 +48,12 @@ for my $file (sort glob 'docs/*.md')
 	}
 }
 
+# the reference is what the extension says of itself
+$node->safe_psql('postgres', 'CREATE DATABASE reference');
+$node->safe_psql('reference', 'CREATE EXTENSION cache_ext');
+$node->psql('reference', slurp_file('test/reference.sql'), stdout => \my $reference);
+is("$reference\n", slurp_file('docs/reference.md'), 'docs/reference.md is up to date');
+
 # every function, view and setting there is, is in it; and nothing else
 my $objects = $node->safe_psql(
 	'postgres', q{
