@@ -382,7 +382,11 @@ CREATE TABLE cache_policy (
 	refresh_ahead double precision CHECK (refresh_ahead >= 0 AND refresh_ahead <= 100),
 	stale_while_revalidate interval CHECK (stale_while_revalidate >= '0'),
 	stale_if_error interval CHECK (stale_if_error >= '0'),
-	rewarm boolean NOT NULL DEFAULT false
+	rewarm boolean NOT NULL DEFAULT false,
+	tier text CHECK (tier IN ('shared_memory', 'redis', 'tiered')),
+	ttl_min interval CHECK (ttl_min > '0'),
+	ttl_max interval CHECK (ttl_max >= ttl_min),
+	CHECK ((ttl_min IS NULL) = (ttl_max IS NULL))
 );
 
 COMMENT ON TABLE cache_policy IS 'policies in addition to the built-in ones, or in their place';
@@ -400,6 +404,11 @@ COMMENT ON COLUMN cache_policy.stale_if_error IS
 	'for so long after it has expired, an entry that was not invalidated stands in for an error of the query';
 COMMENT ON COLUMN cache_policy.rewarm IS
 	'the hottest of these entries are computed anew after a restart or cache_clear()';
+COMMENT ON COLUMN cache_policy.tier IS
+	'where these entries are stored, instead of cache_ext.storage: shared_memory keeps them out of Redis';
+COMMENT ON COLUMN cache_policy.ttl_min IS
+	'with ttl_max: each entry''s time to live adapts between the two, longer while recomputing gives the same, shorter when not';
+COMMENT ON COLUMN cache_policy.ttl_max IS 'see ttl_min';
 
 CREATE TRIGGER cache_policy_changed
 AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON cache_policy
@@ -413,14 +422,16 @@ CREATE FUNCTION cache_policies_list(
 	OUT name text, OUT key_pattern text, OUT ttl interval,
 	OUT row_security_by_identity boolean, OUT refresh_ahead double precision,
 	OUT stale_while_revalidate interval, OUT stale_if_error interval,
-	OUT rewarm boolean, OUT builtin boolean)
+	OUT rewarm boolean, OUT tier text, OUT ttl_min interval, OUT ttl_max interval,
+	OUT builtin boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'cache_policies_list'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
 CREATE VIEW cache_policies AS
 	SELECT name, key_pattern, ttl, row_security_by_identity, refresh_ahead,
-		   stale_while_revalidate, stale_if_error, rewarm, builtin
+		   stale_while_revalidate, stale_if_error, rewarm, tier, ttl_min, ttl_max,
+		   builtin
 	FROM cache_policies_list();
 
 COMMENT ON VIEW cache_policies IS 'every policy in force, in the order in which key patterns are tried';

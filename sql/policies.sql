@@ -98,3 +98,34 @@ SELECT count(*) FROM cache_policies;
 
 DROP PROCEDURE show(text[]);
 DROP PROCEDURE show_named(text[]);
+
+-- a time to live that adapts: longer while the result is the same, shorter when not
+CREATE TABLE adapts (v integer);
+INSERT INTO adapts VALUES (1);
+INSERT INTO cache_policy (name, key_pattern, ttl, ttl_min, ttl_max) VALUES ('adaptive', 'adapt:*', '20 ms', '15 ms', '50 ms');
+CREATE FUNCTION adapt(key text, ttl text DEFAULT NULL) RETURNS interval LANGUAGE plpgsql AS
+$$BEGIN
+	-- longer than any of them
+	PERFORM pg_sleep(0.06), cached_json(key, 'SELECT v FROM adapts', ttl);
+	RETURN (SELECT expires - created FROM cache_entries e WHERE e.key = adapt.key);
+END$$;
+SELECT adapt('adapt:1') AS first, adapt('adapt:1') AS same, adapt('adapt:1') AS same, adapt('adapt:1') AS bounded;
+UPDATE adapts SET v = 2;
+SELECT adapt('adapt:1') AS changed, adapt('adapt:1') AS same;
+UPDATE adapts SET v = 3;
+SELECT adapt('adapt:1') AS changed;
+UPDATE adapts SET v = 4;
+SELECT adapt('adapt:1') AS bounded;
+-- an invalidation teaches nothing
+UPDATE adapts SET v = 5;
+SELECT cache_invalidate('adapt:1');
+SELECT adapt('adapt:1') AS invalidated;
+-- by name; not where the call gives a time
+SELECT adapt('adapt_named', 'adaptive') AS first, adapt('adapt_named', 'adaptive') AS same, adapt('adapt:2', '30 ms') AS given, adapt('adapt:2', '30 ms') AS given;
+INSERT INTO cache_policy (name, ttl, ttl_min) VALUES ('half', '1 s', '1 s');
+INSERT INTO cache_policy (name, ttl, ttl_min, ttl_max) VALUES ('reverse', '1 s', '2 s', '1 s');
+INSERT INTO cache_policy (name, ttl, tier) VALUES ('nowhere', '1 s', 'disk');
+SELECT * FROM cache_policies WHERE name = 'adaptive';
+DELETE FROM cache_policy WHERE name = 'adaptive';
+DROP FUNCTION adapt;
+DROP TABLE adapts;

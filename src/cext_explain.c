@@ -211,6 +211,7 @@ cache_explain(PG_FUNCTION_ARGS)
 	bool		hit = false;
 
 	cext_take_call(fcinfo, 0, 'r', &call);
+	cext_storage_of_policy = call.tier;
 
 	reason = examine_query(&call, &rels);
 	session = cext_session_bypass();

@@ -257,9 +257,8 @@ describe_result(Fill * f, double us, CextEntryInfo *info)
 	info->stamp = tracker->stamp;
 	info->globs = f->globs;
 	info->created = GetCurrentTimestamp();
-	info->expires = Min(tracker->expires,
-						info->created + (TimestampTz) (call->ttl * USECS_PER_SEC));
-	info->refresh = cext_refresh_from(&call->staying, info->created, info->expires, us);
+	info->expires = info->created + (TimestampTz)
+		((call->staying.ttl_max > 0 ? call->staying.ttl_first : call->ttl) * USECS_PER_SEC);
 	info->xmax = f->xmax;
 	info->nrows = f->buf.nrows;
 	info->fill_us = (uint32) Min(us, (double) PG_UINT32_MAX);
@@ -296,6 +295,14 @@ store_result(Fill * f, double us, CextBypass *reason)
 		*reason = f->tracker.reason;
 		return false;
 	}
+	if (f->tracker.varies && f->varying != NULL)
+		ident = *f->varying;
+	else if (f->tracker.varies)
+		cext_identify_varying(f->ident, &ident);
+	cext_storage_of_policy = f->call->tier;
+	cext_refill(&ident, &info, &f->buf, &f->call->staying);
+	info.expires = Min(info.expires, f->tracker.expires);
+	info.refresh = cext_refresh_from(&f->call->staying, info.created, info.expires, us);
 
 	/* has any of it moved? */
 	if (info.expires <= info.created ||
@@ -306,11 +313,6 @@ store_result(Fill * f, double us, CextBypass *reason)
 		return false;
 	}
 
-	if (f->tracker.varies && f->varying != NULL)
-		ident = *f->varying;
-	else if (f->tracker.varies)
-		cext_identify_varying(f->ident, &ident);
-	cext_refill(&ident, &info, &f->buf);
 	if (unlikely(f->call->staying.rewarm))
 		info.recipe = cext_recipe_make(f->call, ident.hash, ident.seed, &info.recipe_size);
 	stored = cext_tier_store(&ident, &info, f->buf.data, f->buf.size);
@@ -550,8 +552,9 @@ cext_fill(CextCall *call, const CextIdent *ident, CextBypass *reason, bool claim
 		if (failed && call->compare == NULL)
 			cext_stats_add(CEXT_STAT_ERRORS, 1);
 		/* an outer entry lives no longer than this one, stored or not */
-		f.tracker.expires = Min(f.tracker.expires, GetCurrentTimestamp() +
-								(TimestampTz) (call->ttl * USECS_PER_SEC));
+		f.tracker.expires = Min(f.tracker.expires, GetCurrentTimestamp() + (TimestampTz)
+								((call->staying.ttl_max > 0 ? call->staying.ttl_min :
+								  call->ttl) * USECS_PER_SEC));
 		cext_tracker_pop(&f.tracker, call->args.key, call->args.keylen);
 	}
 	PG_END_TRY();

@@ -67,6 +67,9 @@ enum
 	COL_STALE,
 	COL_STALE_ERROR,
 	COL_REWARM,
+	COL_TIER,
+	COL_TTL_MIN,
+	COL_TTL_MAX,
 	COL_COUNT
 };
 
@@ -138,6 +141,29 @@ compare_policies(const ListCell *a, const ListCell *b)
 	return strcmp(x->name, y->name);
 }
 
+/* The bounds of a time to live that adapts; both, or it does not. */
+static void
+read_bounds(CextPolicy *policy, const Datum *values, const bool *nulls)
+{
+	if (nulls[COL_TTL_MIN] || nulls[COL_TTL_MAX])
+		return;
+	policy->staying.ttl_first = policy->ttl;
+	policy->staying.ttl_min = interval_seconds(DatumGetIntervalP(values[COL_TTL_MIN]));
+	policy->staying.ttl_max = interval_seconds(DatumGetIntervalP(values[COL_TTL_MAX]));
+}
+
+static CextStorage
+read_tier(const Datum *values, const bool *nulls)
+{
+	char	   *tier;
+
+	if (nulls[COL_TIER])
+		return CEXT_STORAGE_DEFAULT;
+	tier = TextDatumGetCString(values[COL_TIER]);
+	return strcmp(tier, "redis") == 0 ? CEXT_STORAGE_REDIS :
+		strcmp(tier, "tiered") == 0 ? CEXT_STORAGE_TIERED : CEXT_STORAGE_SHARED_MEMORY;
+}
+
 static List *
 read_rows(Relation rel, MemoryContext context)
 {
@@ -175,6 +201,8 @@ read_rows(Relation rel, MemoryContext context)
 			policy->staying.stale_error =
 				interval_seconds(DatumGetIntervalP(values[COL_STALE_ERROR]));
 		policy->staying.rewarm = !nulls[COL_REWARM] && DatumGetBool(values[COL_REWARM]);
+		policy->tier = read_tier(values, nulls);
+		read_bounds(policy, values, nulls);
 		list = lappend(list, policy);
 		MemoryContextSwitchTo(old);
 	}
@@ -276,7 +304,7 @@ cext_policy_for_key(Oid schema, const char *key, int keylen)
 	return NULL;
 }
 
-#define POLICY_COLUMNS 9
+#define POLICY_COLUMNS 12
 
 /* Seconds as an interval, null for none. */
 static Datum
@@ -316,7 +344,12 @@ cache_policies_list(PG_FUNCTION_ARGS)
 		values[5] = seconds_interval(staying->stale, &nulls[5]);
 		values[6] = seconds_interval(staying->stale_error, &nulls[6]);
 		values[7] = BoolGetDatum(staying->rewarm);
-		values[8] = BoolGetDatum(policy->builtin);
+		nulls[8] = policy->tier == CEXT_STORAGE_DEFAULT;
+		if (!nulls[8])
+			values[8] = CStringGetTextDatum(cext_storage_name(policy->tier));
+		values[9] = seconds_interval(staying->ttl_min, &nulls[9]);
+		values[10] = seconds_interval(staying->ttl_max, &nulls[10]);
+		values[11] = BoolGetDatum(policy->builtin);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -10,6 +10,8 @@
 
 #include "utils/timestamp.h"
 
+#include "cext_redis_conf.h"
+
 /* How what falls under a policy stays hot. */
 typedef struct CextStaying
 {
@@ -17,6 +19,11 @@ typedef struct CextStaying
 	double		stale;			/* seconds beyond its end while it is refreshed */
 	double		stale_error;	/* seconds beyond its end if the query fails */
 	bool		rewarm;			/* compute it anew after a restart or clear */
+
+	/* a time to live that adapts; ttl_max is 0 where it does not */
+	double		ttl_first;
+	double		ttl_min;
+	double		ttl_max;
 } CextStaying;
 
 typedef struct CextPolicy
@@ -26,6 +33,7 @@ typedef struct CextPolicy
 	double		ttl;			/* seconds */
 	bool		rls_covered;	/* identity settings stand for row security */
 	bool		builtin;
+	CextStorage tier;			/* instead of cache_ext.storage */
 	CextStaying staying;
 } CextPolicy;
 

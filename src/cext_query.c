@@ -228,6 +228,35 @@ verify(CextCall *call, CextLookup * l, CextEntry *e)
 }
 
 /*
+ * What policies say of a call: the one its time to live names, else the one its
+ * key fits.  A time to live that adapts is the policy's own; while entries are
+ * looked up, its upper bound counts.
+ */
+void
+cext_call_policy(CextCall *call, const CextPolicy *named)
+{
+	const CextPolicy *fitting = cext_policy_for_key(call->schema, call->args.key,
+													call->args.keylen);
+	const CextPolicy *policy = named != NULL ? named : fitting;
+	bool		its_ttl = named != NULL || (call->ttl <= 0 && policy != NULL);
+
+	if (call->ttl <= 0)
+		call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) : cext_default_ttl;
+	call->args.rls_covered = fitting != NULL && fitting->rls_covered;
+	if (policy == NULL)
+		return;
+	call->staying = policy->staying;
+
+	/* a key that is to stay out of Redis does, whatever the call names */
+	call->tier = fitting != NULL && fitting->tier != CEXT_STORAGE_DEFAULT ?
+		fitting->tier : policy->tier;
+	if (!its_ttl)
+		call->staying.ttl_max = 0;
+	else if (call->staying.ttl_max > 0)
+		call->ttl = cext_ttl_from_number(call->staying.ttl_max);
+}
+
+/*
  * Begin a call: the entry that answers it, pinned, or NULL.  Nothing that can
  * fail may come between this and remembering the pin.
  */
@@ -237,6 +266,7 @@ cext_lookup(CextCall *call, CextLookup * l)
 	CextEntry  *e = NULL;
 
 	INSTR_TIME_SET_CURRENT(l->start);
+	cext_storage_of_policy = call->tier;
 	l->reason = cext_session_bypass();
 	l->claimed = false;
 	l->stale = false;
@@ -553,8 +583,12 @@ cext_renew(CextCall *call, const CextIdent *ident, TimestampTz since)
 	{
 		CextBypass	reason = CEXT_CACHEABLE;
 		uint64		hash;
-		CextEntry  *e = cext_find(ident, call->ttl, &reason, &hash);
-		bool		there = e != NULL && e->created >= since;
+		CextEntry  *e;
+		bool		there;
+
+		cext_storage_of_policy = call->tier;
+		e = cext_find(ident, call->ttl, &reason, &hash);
+		there = e != NULL && e->created >= since;
 
 		if (e != NULL)
 			cext_store_unpin(e);

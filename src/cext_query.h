@@ -59,6 +59,7 @@ typedef struct CextCall
 	CextEntry  *compare;		/* do not store, but compare with this one */
 	CextVerdict verdict;
 	CextStaying staying;		/* of its policy */
+	CextStorage tier;			/* likewise */
 } CextCall;
 
 /* The call between its parts: found or not, what is to be known later. */
@@ -71,6 +72,8 @@ typedef struct CextLookup
 	uint64		hash;			/* of the claim */
 	instr_time	start;
 }			CextLookup;
+
+extern void cext_call_policy(CextCall *call, const CextPolicy *named);
 
 /* either the first and the second, or the first and the third */
 extern CextEntry *cext_lookup(CextCall *call, CextLookup * lookup);

@@ -113,7 +113,7 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 	text	   *query;
 	int			ttl = first + 2;
 	int			rest = first + 3;
-	bool		named = false;
+	const CextPolicy *named = NULL;
 
 	memset(call, 0, sizeof(CextCall));
 	if (PG_ARGISNULL(first))
@@ -149,32 +149,16 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 			case TEXTOID:
 				{
 					text	   *t = PG_GETARG_TEXT_PP(ttl);
-					const CextPolicy *policy;
 
 					call->ttl = cext_ttl_from_text(call->schema, VARDATA_ANY(t),
-												   VARSIZE_ANY_EXHDR(t), &policy);
-					if (policy != NULL)
-					{
-						call->staying = policy->staying;
-						named = true;
-					}
+												   VARSIZE_ANY_EXHDR(t), &named);
 					break;
 				}
 			default:
 				elog(ERROR, "unexpected type of time to live");
 		}
 	}
-	{
-		const CextPolicy *policy = cext_policy_for_key(call->schema, call->args.key,
-													   call->args.keylen);
-
-		if (call->ttl <= 0)
-			call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) :
-				cext_default_ttl;
-		call->args.rls_covered = policy != NULL && policy->rls_covered;
-		if (policy != NULL && !named)
-			call->staying = policy->staying;
-	}
+	cext_call_policy(call, named);
 
 	if (PG_NARGS() > rest)
 	{

@@ -137,6 +137,7 @@ cext_recipe_make(const CextCall *call, uint64 hash, const uint8 *seed, uint32 *s
 	head.when = GetCurrentTimestamp();
 	head.ttl = call->ttl;
 	head.staying = call->staying;
+	head.tier = call->tier;
 	head.hash = hash;
 	memcpy(head.seed, seed, CEXT_SEED_SIZE);
 	head.nargs = args->nargs;
@@ -193,6 +194,7 @@ cext_recipe_call(const char *bytes, const CextRecipe *recipe, CextCall *call)
 	call->ttl = recipe->ttl;
 	call->schema = recipe->schema;
 	call->staying = recipe->staying;
+	call->tier = recipe->tier;
 	args->form = recipe->form;
 	args->key = pnstrdup(p, recipe->keylen);
 	args->keylen = recipe->keylen;

@@ -21,6 +21,7 @@ typedef struct CextRecipe
 	TimestampTz when;			/* asked for */
 	double		ttl;
 	CextStaying staying;
+	CextStorage tier;
 	uint64		hash;			/* the entry's identity */
 	uint8		seed[CEXT_SEED_SIZE];
 	int32		nargs;

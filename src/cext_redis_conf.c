@@ -40,6 +40,7 @@ const CextRedisTarget *cext_redis_target = NULL;
 uint64		cext_redis_generation = 1;
 
 int			cext_storage = CEXT_STORAGE_DEFAULT;
+CextStorage cext_storage_of_policy = CEXT_STORAGE_DEFAULT;
 char	   *cext_redis_namespace = NULL;
 int			cext_redis_connect_timeout = 250;
 int			cext_redis_timeout = 100;
@@ -391,10 +392,10 @@ assign_server_name(const char *newval, void *extra)
 	note_file(newval, cext_redis_tls_server_name);
 }
 
-static const char *
-show_storage(void)
+const char *
+cext_storage_name(CextStorage storage)
 {
-	switch (cext_storage)
+	switch (storage)
 	{
 		case CEXT_STORAGE_SHARED_MEMORY:
 			return "shared_memory";
@@ -405,6 +406,12 @@ show_storage(void)
 		default:
 			return cext_redis_target != NULL ? "tiered" : "shared_memory";
 	}
+}
+
+static const char *
+show_storage(void)
+{
+	return cext_storage_name(cext_storage);
 }
 
 

@@ -60,19 +60,34 @@ extern char *cext_redis_tls_server_name;
 extern int	cext_compression;
 
 extern void cext_redis_conf_define(void);
+extern const char *cext_storage_name(CextStorage storage);
 
-/* Does this session use the tiers? */
+/*
+ * What the policy of the call under way says, before cache_ext.storage.  Set
+ * before looking an entry up, and again before storing one, since other calls
+ * may come in between.
+ */
+extern CextStorage cext_storage_of_policy;
+
+static inline CextStorage
+cext_storage_now(void)
+{
+	return cext_storage_of_policy != CEXT_STORAGE_DEFAULT ?
+		cext_storage_of_policy : (CextStorage) cext_storage;
+}
+
+/* Are entries looked for, and stored, there? */
 static inline bool
 cext_storage_redis(void)
 {
 	return unlikely(cext_redis_target != NULL) &&
-		cext_storage != CEXT_STORAGE_SHARED_MEMORY;
+		cext_storage_now() != CEXT_STORAGE_SHARED_MEMORY;
 }
 
 static inline bool
 cext_storage_memory(void)
 {
-	return cext_storage != CEXT_STORAGE_REDIS || cext_redis_target == NULL;
+	return cext_storage_now() != CEXT_STORAGE_REDIS || cext_redis_target == NULL;
 }
 
 #endif							/* CEXT_REDIS_CONF_H */

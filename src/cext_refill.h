@@ -8,10 +8,11 @@
 #ifndef CEXT_REFILL_H
 #define CEXT_REFILL_H
 
+#include "cext_policy.h"
 #include "cext_result.h"
 #include "cext_store.h"
 
 extern void cext_refill(const CextIdent *ident, CextEntryInfo *info,
-						const CextBuffer *buf);
+						const CextBuffer *buf, const CextStaying *staying);
 
 #endif							/* CEXT_REFILL_H */

@@ -64,6 +64,7 @@ typedef struct PendingValue
 	Size		size;
 	double		ttl;
 	uint16		ns;
+	CextStorage tier;
 	int			ntags;
 	CextTag		tags[VALUE_TAGS];
 } PendingValue;
@@ -152,6 +153,7 @@ add_pending(const CextIdent *id, const char *bytes, Size size, double ttl)
 		v->size = size;
 	}
 	v->ttl = ttl;
+	v->tier = cext_storage_of_policy;
 	v->ns = cext_stats_namespace(id->dbid, id->key, id->keylen);
 	v->ntags = cext_tags_of_key(id->dbid, id->key, id->keylen, v->tags);
 	v->tags[v->ntags++] = CEXT_TAG_CLUSTER;
@@ -259,7 +261,10 @@ apply(void)
 		info.ntags = v->ntags;
 		info.tags = v->tags;
 		if (cext_store_insert(&v->ident, &info, v->bytes, v->size))
+		{
+			cext_storage_of_policy = v->tier;
 			cext_writeback_add(&v->ident);
+		}
 		else
 			cext_store_remove(&v->ident);
 	}
@@ -448,10 +453,28 @@ may_fetch(const CextIdent *id)
 		!(cext_inval_pending() && cext_inval_pending_key(id->key, id->keylen));
 }
 
-/* What of these Redis alone has, in one round trip.  True if it was asked. */
-static bool
-fetch_values(const CextIdent *ids, int n, CextEntry **fetched)
+/* Where the values of this key are, if that is a question. */
+static void
+take_tier(FunctionCallInfo fcinfo, const char *key, int keylen)
 {
+	const CextPolicy *policy;
+
+	cext_storage_of_policy = CEXT_STORAGE_DEFAULT;
+	if (likely(cext_redis_target == NULL))
+		return;
+	policy = cext_policy_for_key(get_func_namespace(fcinfo->flinfo->fn_oid), key, keylen);
+	if (policy != NULL)
+		cext_storage_of_policy = policy->tier;
+}
+
+/*
+ * What of these Redis alone has, in one round trip.  True if Redis is not to be
+ * asked for one of them again.
+ */
+static bool
+fetch_values(FunctionCallInfo fcinfo, const CextIdent *ids, int n, CextEntry **fetched)
+{
+	int		   *which = palloc(n * sizeof(int));
 	CextIdent  *wanted = palloc(n * sizeof(CextIdent));
 	CextEntry **found = palloc(n * sizeof(CextEntry *));
 	int			nwanted = 0;
@@ -461,20 +484,28 @@ fetch_values(const CextIdent *ids, int n, CextEntry **fetched)
 	if (cext_session_bypass() != CEXT_CACHEABLE || !cext_enable_reads)
 		return false;
 	for (int i = 0; i < n; i++)
-		if (may_fetch(&ids[i]))
-			wanted[nwanted++] = ids[i];
-	asked = cext_find_remote(wanted, nwanted, found);
-	for (int i = 0, k = 0; i < n; i++)
-		if (may_fetch(&ids[i]))
-			fetched[i] = found[k++];
+	{
+		take_tier(fcinfo, ids[i].key, ids[i].keylen);
+		if (!cext_storage_redis() || !may_fetch(&ids[i]))
+			continue;
+		which[nwanted] = i;
+		wanted[nwanted++] = ids[i];
+	}
+	cext_storage_of_policy = nwanted > 0 ? CEXT_STORAGE_TIERED : CEXT_STORAGE_DEFAULT;
+	asked = nwanted > 0 && cext_find_remote(wanted, nwanted, found);
+	for (int k = 0; asked && k < nwanted; k++)
+		fetched[which[k]] = found[k];
+	pfree(which);
 	pfree(wanted);
 	pfree(found);
-	return asked;
+
+	/* what it does not have it is not asked for again */
+	return true;
 }
 
 /* Set a value, or delete it, when the transaction commits. */
 static void
-set_value(const char *key, int keylen, Jsonb *value, double ttl)
+set_value(FunctionCallInfo fcinfo, const char *key, int keylen, Jsonb *value, double ttl)
 {
 	CextIdent	id;
 	instr_time	start;
@@ -493,6 +524,7 @@ set_value(const char *key, int keylen, Jsonb *value, double ttl)
 	}
 	cext_prepared_recover();
 	(void) cext_prepared_sweep();	/* later, it would be newer than the value */
+	take_tier(fcinfo, key, keylen);
 	cext_writeback_prepare();
 	cext_identify_value(key, keylen, &id);
 	cext_inval_add_value(cext_tag_value(id.hash));
@@ -550,6 +582,7 @@ cache_get(PG_FUNCTION_ARGS)
 	if (!begin_reading())
 		PG_RETURN_NULL();
 	cext_identify_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &id);
+	take_tier(fcinfo, id.key, id.keylen);
 	value = get_value(&id, NULL, false);
 	if (value == NULL)
 		PG_RETURN_NULL();
@@ -588,7 +621,7 @@ cache_get_many(PG_FUNCTION_ARGS)
 	{
 		for (int i = 0; i < n; i++)
 			cext_identify_value(VARDATA_ANY(keys[i]), VARSIZE_ANY_EXHDR(keys[i]), &ids[i]);
-		asked = fetch_values(ids, n, fetched);
+		asked = fetch_values(fcinfo, ids, n, fetched);
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -613,7 +646,7 @@ cache_set(PG_FUNCTION_ARGS)
 		null_argument("cache value");
 	key = PG_GETARG_TEXT_PP(0);
 	check_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
-	set_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_JSONB_P(1),
+	set_value(fcinfo, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_JSONB_P(1),
 			  get_ttl(fcinfo, 2, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)));
 	PG_RETURN_VOID();
 }
@@ -643,7 +676,7 @@ cache_set_many(PG_FUNCTION_ARGS)
 
 		(void) JsonbIteratorNext(&it, &v, true);
 		check_key(key, keylen);
-		set_value(key, keylen, JsonbValueToJsonb(&v), get_ttl(fcinfo, 1, key, keylen));
+		set_value(fcinfo, key, keylen, JsonbValueToJsonb(&v), get_ttl(fcinfo, 1, key, keylen));
 		n++;
 	}
 	PG_RETURN_INT64(n);
@@ -677,6 +710,6 @@ cache_delete(PG_FUNCTION_ARGS)
 		if (e != NULL)
 			cext_store_unpin(e);
 	}
-	set_value(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), NULL, 0);
+	set_value(fcinfo, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), NULL, 0);
 	PG_RETURN_BOOL(found);
 }

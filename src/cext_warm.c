@@ -325,20 +325,6 @@ cext_warm_scan(void)
  * ----------------------------------------------------------------
  */
 
-/* Complete a call by what the policy for its key says. */
-static void
-apply_policy(CextCall *call, bool named)
-{
-	const CextPolicy *policy = cext_policy_for_key(call->schema, call->args.key,
-												   call->args.keylen);
-
-	if (call->ttl <= 0)
-		call->ttl = policy != NULL ? cext_ttl_from_number(policy->ttl) : cext_default_ttl;
-	call->args.rls_covered = policy != NULL && policy->rls_covered;
-	if (policy != NULL && !named)
-		call->staying = policy->staying;
-}
-
 typedef struct Refresh
 {
 	const char *bytes;
@@ -371,6 +357,7 @@ static void
 refresh(void *arg)
 {
 	Refresh    *r = arg;
+	const CextPolicy *policy;
 	CextCall	call;
 	CextIdent	ident;
 	CextEntry  *mark;
@@ -378,7 +365,8 @@ refresh(void *arg)
 
 	cext_recipe_apply_settings(r->bytes, &r->recipe);
 	cext_recipe_call(r->bytes, &r->recipe, &call);
-	apply_policy(&call, true);
+	policy = cext_policy_for_key(call.schema, call.args.key, call.args.keylen);
+	call.args.rls_covered = policy != NULL && policy->rls_covered;
 	if (cext_session_bypass() != CEXT_CACHEABLE)
 		return;
 	cext_prepared_recover();
@@ -660,13 +648,9 @@ warm_item(void *arg)
 
 	apply_job_settings(&work->text);
 	if (work->text.ttl != NULL)
-	{
 		call.ttl = cext_ttl_from_text(call.schema, work->text.ttl,
 									  strlen(work->text.ttl), &policy);
-		if (policy != NULL)
-			call.staying = policy->staying;
-	}
-	apply_policy(&call, policy != NULL);
+	cext_call_policy(&call, policy);
 	if (cext_session_bypass() != CEXT_CACHEABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -73,6 +73,36 @@ $node->restart;
 sql(q{COMMIT PREPARED 'p'});
 is(sql(q{SELECT cache_get('v:1') IS NULL}), 't', 'nor what a prepared transaction invalidated');
 
+# a policy says where its keys are
+sql(q{INSERT INTO cache_policy (name, key_pattern, ttl, tier) VALUES
+		('secret', 'secret:*', '10 minutes', 'shared_memory'),
+		('large', 'large:*', '10 minutes', 'redis'),
+		('both', 'both:*', '10 minutes', 'tiered')});
+sub where
+{
+	my ($key) = @_;
+
+	return join ' ', $node->safe_psql('postgres',
+		"SELECT count(*) FROM cache_entries WHERE key = '$key'"),
+	  scalar(grep { /:\Q$key\E:/ } split /\n/, $redis->cli('KEYS', '*'));
+}
+for my $storage (qw(default shared_memory redis))
+{
+	sql("SET cache_ext.storage = $storage; SELECT cached_json('$_:$storage', 'SELECT 1', NULL), cached_json('$_:$storage', 'SELECT 2', 60)")
+	  for qw(secret large both);
+	is(where("secret:$storage"), '2 0', "$storage: kept out of Redis, whatever time the call gives");
+	is(where("large:$storage"), '0 2', "$storage: in Redis alone");
+	is(where("both:$storage"), '2 2', "$storage: in both");
+	is(sql("SET cache_ext.storage = $storage; SELECT cached_json('large:$storage', 'SELECT 1', NULL); SELECT status, tier FROM cache_last_status()") =~ /hit\|redis$/,
+		1, "$storage: and found there");
+}
+my $writes = sql('SELECT redis_writes FROM cache_stats');
+sql(q{SELECT cache_set('secret:v', '1'), cache_set('both:v', '2')});
+wait_for_keys($writes + 1);
+is(where('both:v'), '1 1', 'a value, too');
+is(where('secret:v'), '1 0', 'and one that is kept out');
+is(sql(q{SELECT string_agg(value::text, ' ' ORDER BY key) FROM cache_get_many('{secret:v,both:v}')}), '2 1', 'both are found');
+
 # without Redis there is shared memory
 sql(q{SELECT cache_set('v:5', '5', 600)});
 $redis->kill_now;
