@@ -150,7 +150,6 @@ _PG_init(void)
 	cext_epoch_init();
 	cext_relay_init();
 	cext_history_init();
-	cext_stats_init();
 	cext_dump_init();
 
 	cext_evict_set_dead_check(entry_surely_dead);

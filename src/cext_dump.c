@@ -51,14 +51,15 @@ typedef struct DumpedEntry
 	uint32		nrows;
 	uint32		fill_us;
 	uint32		hits;
+	uint32		checksum;
 	uint16		keylen;
 	uint16		argslen;
 	uint16		ntags;
 	uint16		nrels;
-	uint16		ns;
 	char		form;
 	uint8		flags;
 	uint8		seed[CEXT_SEED_SIZE];
+	char		ns_name[CEXT_NAMESPACE_LENGTH]; /* numbers are a server run's */
 } DumpedEntry;
 
 #define PIECE	8192
@@ -89,6 +90,7 @@ save_entry(CextStateFile *file, CextEntry *e)
 {
 	DumpedEntry d;
 	CextReader	reader;
+	Oid			dbid;
 
 	memset(&d, 0, sizeof(d));
 	d.hash = e->hash;
@@ -109,7 +111,9 @@ save_entry(CextStateFile *file, CextEntry *e)
 	d.argslen = e->argslen;
 	d.ntags = e->ntags;
 	d.nrels = e->nrels;
-	d.ns = e->ns;
+	d.checksum = e->checksum;
+	if (!cext_stats_namespace_name(e->ns, &dbid, d.ns_name) || e->ns == 0)
+		d.ns_name[0] = '\0';
 	d.form = e->form;
 	d.flags = e->flags;
 	memcpy(d.seed, e->seed, CEXT_SEED_SIZE);
@@ -168,7 +172,7 @@ insert(const DumpedEntry *d, char *p)
 	info.nrows = d->nrows;
 	info.fill_us = d->fill_us;
 	info.hits = d->hits;
-	info.ns = d->ns;
+	info.checksum = d->checksum;
 	info.flags = d->flags;
 	info.ntags = d->ntags;
 	info.tags = (uint32 *) p;
@@ -184,6 +188,7 @@ insert(const DumpedEntry *d, char *p)
 	id.key = p;
 	id.keylen = d->keylen;
 	p += d->keylen;
+	info.ns = cext_stats_restore_namespace(d->dbid, d->ns_name);
 	id.args = p;
 	id.argslen = d->argslen;
 	p += d->argslen;

@@ -41,7 +41,6 @@
 
 #include "cext_compat.h"
 #include "cext_guc.h"
-#include "cext_state.h"
 #include "cext_stats.h"
 
 /* What this backend looked up last, by hash; a power of two. */
@@ -217,34 +216,6 @@ cext_stats_shmem_init(void)
 	}
 }
 
-/* Entries carry the numbers of namespaces across a restart: so do the names. */
-static void
-save_names(CextStateFile *file)
-{
-	cext_state_write(file, &shared->nnames, sizeof(shared->nnames));
-	cext_state_write(file, shared->names, sizeof(shared->names));
-}
-
-static bool
-load_names(CextStateFile *file)
-{
-	uint32		n;
-
-	if (!cext_state_read(file, &n, sizeof(n)) || n < 1 || n > CEXT_NAMESPACES ||
-		!cext_state_read(file, shared->names, sizeof(shared->names)))
-		return false;
-	shared->nnames = n;
-	return true;
-}
-
-void
-cext_stats_init(void)
-{
-	static const CextStateSection section = {"namespaces", save_names, load_names};
-
-	cext_state_register(&section);
-}
-
 /*
  * Point cext_my_stats at this backend's block.  Whatever has no backend's
  * number, an auxiliary process say, counts for itself.
@@ -409,6 +380,25 @@ shared_namespace(const CextNamespace *ns)
 }
 
 /*
+ * The number, in this run of the server, of a namespace of the one before.  For
+ * the postmaster: what it remembered, its children would, even after a crash.
+ */
+uint16
+cext_stats_restore_namespace(Oid dbid, const char *name)
+{
+	CextNamespace ns;
+
+	if (name[0] == '\0')
+		return 0;
+	memset(&ns, 0, sizeof(ns));
+	ns.dbid = dbid;
+	ns.len = strnlen(name, CEXT_NAMESPACE_LENGTH - 1);
+	ns.hash = hash_bytes((const unsigned char *) name, ns.len);
+	memcpy(ns.name, name, ns.len);
+	return shared_namespace(&ns);
+}
+
+/*
  * The name of a namespace, into CEXT_NAMESPACE_LENGTH bytes.  False if the
  * number is not in use.  Number 0 belongs to no database.
  */
@@ -421,7 +411,7 @@ cext_stats_namespace_name(uint16 ns, Oid *dbid, char *name)
 		strlcpy(name, "(other)", CEXT_NAMESPACE_LENGTH);
 		return true;
 	}
-	if (!cext_active() || ns >= names_published())
+	if (shared == NULL || ns >= names_published())
 		return false;
 	*dbid = shared->names[ns].dbid;
 	strlcpy(name, shared->names[ns].name, CEXT_NAMESPACE_LENGTH);

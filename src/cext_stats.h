@@ -109,7 +109,6 @@ extern CextStatsBlock *cext_my_stats;
 extern Size cext_stats_shmem_size(void);
 extern void cext_stats_shmem_init(void);
 extern void cext_stats_attach(void);
-extern void cext_stats_init(void);
 
 static inline void
 cext_stats_add(CextStat stat, uint64 n)
@@ -129,6 +128,7 @@ cext_stats_ns_add(uint16 ns, CextNsStat stat, uint64 n)
 
 extern void cext_stats_bypass(CextBypass reason);
 extern void cext_stats_time(CextHistogram histogram, double us);
+extern uint16 cext_stats_restore_namespace(Oid dbid, const char *name);
 extern uint16 cext_stats_namespace(Oid dbid, const char *key, int keylen);
 
 /* reading */
