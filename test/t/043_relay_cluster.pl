@@ -9,6 +9,7 @@ use lib $FindBin::RealBin;
 use CextRedis;
 use CextRelay;
 use CextTest;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -19,13 +20,21 @@ my @redis = map {
 	CextRedis->new("node$_", port => 1,
 		args => [ '--cluster-enabled', 'yes', '--cluster-node-timeout', '5000' ])
 } 1 .. 3;
-my $made = $redis[0]->raw('--cluster', 'create', (map { '127.0.0.1:' . $_->port } @redis),
-	'--cluster-replicas', '0', '--cluster-yes');
+my $made = '';
+my $cli = ($ENV{CEXT_REDIS} // '') =~ /valkey/ ? 'valkey-cli' : 'redis-cli';
+IPC::Run::run([ $cli, '--cluster', 'create', (map { '127.0.0.1:' . $_->port } @redis),
+	'--cluster-replicas', '0', '--cluster-yes' ], '>', \$made, '2>&1', '<', '/dev/null');
 like($made, qr/All 16384 slots covered/, 'a cluster of three');
 for my $r (@redis)
 {
-	usleep(100_000) until $r->cli('CLUSTER', 'INFO') =~ /cluster_state:ok/
-	  && $r->cli('CLUSTER', 'SLOTS') =~ /\b@{[ $redis[2]->port ]}\b/;
+	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($r->cli('CLUSTER', 'INFO') =~ /cluster_state:ok/
+		&& $r->cli('CLUSTER', 'SLOTS') =~ /\b@{[ $redis[2]->port ]}\b/)
+	{
+		die 'the cluster never came up' unless $tries-- > 0;
+		usleep(100_000);
+	}
 }
 
 my $channel = 'cache_ext:invalidate:postgres';
