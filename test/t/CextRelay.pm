@@ -43,7 +43,14 @@ sub fill
 {
 	my ($self, $timeout) = @_;
 
-	return 0 unless IO::Select->new($self->{socket})->can_read($timeout);
+	my $select = IO::Select->new($self->{socket});
+	my $end = time + $timeout;
+
+	# a server that is stopped, or goes on, sends us a signal
+	until ($select->can_read(1))
+	{
+		return 0 if time >= $end;
+	}
 	sysread($self->{socket}, $self->{buffer}, 65536, length $self->{buffer})
 	  or die "Redis has closed the connection";
 	return 1;
