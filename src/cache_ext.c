@@ -153,7 +153,8 @@ _PG_init(void)
 	cext_dump_init();
 
 	cext_evict_set_dead_check(entry_surely_dead);
-	cext_queue_init();			/* before cext_inval_init(), to be called after */
+	cext_queue_init();			/* before cext_inval_init(), to be called
+								 * after */
 	cext_inval_init();
 	cext_value_init();
 	cext_tracker_init();

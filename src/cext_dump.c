@@ -235,7 +235,7 @@ static bool
 load_entries(CextStateFile *file)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	LoadBuffer		buf = {NULL, 0};
+	LoadBuffer	buf = {NULL, 0};
 	bool		ok = true;
 
 	while (ok && cext_state_left(file) > 0)

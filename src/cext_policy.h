@@ -16,7 +16,8 @@
 typedef struct CextStaying
 {
 	double		ahead;			/* XFetch's beta; 0: never early */
-	double		stale;			/* seconds beyond its end while it is refreshed */
+	double		stale;			/* seconds beyond its end while it is
+								 * refreshed */
 	double		stale_error;	/* seconds beyond its end if the query fails */
 	bool		rewarm;			/* compute it anew after a restart or clear */
 

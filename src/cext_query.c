@@ -213,7 +213,7 @@ find_or_claim(const CextCall *call, const CextIdent *ident, CextBypass *reason,
  * to find out is not the hit's.
  */
 static pg_noinline bool
-verify(CextCall *call, CextLookup * l, CextEntry *e)
+verify(CextCall *call, CextLookup *l, CextEntry *e)
 {
 	instr_time	before;
 	instr_time	after;
@@ -261,7 +261,7 @@ cext_call_policy(CextCall *call, const CextPolicy *named)
  * fail may come between this and remembering the pin.
  */
 CextEntry *
-cext_lookup(CextCall *call, CextLookup * l)
+cext_lookup(CextCall *call, CextLookup *l)
 {
 	CextEntry  *e = NULL;
 
@@ -311,7 +311,7 @@ cext_lookup(CextCall *call, CextLookup * l)
 
 /* Note that the entry found answers the call. */
 void
-cext_lookup_hit(CextCall *call, CextLookup * l, CextEntry *e)
+cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
 {
 	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
 	cext_last_status.created = e->created;
@@ -329,7 +329,7 @@ cext_lookup_hit(CextCall *call, CextLookup * l, CextEntry *e)
 
 /* The answer from a pinned entry, which is unpinned here. */
 static pg_noinline Datum
-serve(CextCall *call, CextLookup * l, CextEntry *e, TupleDesc expected,
+serve(CextCall *call, CextLookup *l, CextEntry *e, TupleDesc expected,
 	  Tuplestorestate *tuplestore)
 {
 	volatile Datum result = (Datum) 0;
@@ -351,7 +351,7 @@ serve(CextCall *call, CextLookup * l, CextEntry *e, TupleDesc expected,
 
 /* The answer as computed here. */
 static pg_noinline Datum
-compute(CextCall *call, CextLookup * l, TupleDesc expected, Tuplestorestate *tuplestore)
+compute(CextCall *call, CextLookup *l, TupleDesc expected, Tuplestorestate *tuplestore)
 {
 	const CextBypass why = l->reason;
 	CextBypass	reason;
@@ -437,7 +437,7 @@ error_may_be_hidden(int sqlerrcode)
  * a subtransaction, so that the caller's goes on after the error.
  */
 static pg_noinline Datum
-compute_or_stale(CextCall *call, CextLookup * l, TupleDesc expected,
+compute_or_stale(CextCall *call, CextLookup *l, TupleDesc expected,
 				 Tuplestorestate *tuplestore)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -495,7 +495,7 @@ may_fall_back(const CextCall *call, const CextIdent *ident)
 
 /* Where nothing was found: the answer as computed here, or what may stand for it. */
 Datum
-cext_lookup_compute(CextCall *call, CextLookup * l, TupleDesc expected,
+cext_lookup_compute(CextCall *call, CextLookup *l, TupleDesc expected,
 					Tuplestorestate *tuplestore)
 {
 	if (unlikely(call->staying.stale_error > 0) && l->reason == CEXT_CACHEABLE &&

@@ -71,14 +71,14 @@ typedef struct CextLookup
 	bool		stale;			/* what was found has expired */
 	uint64		hash;			/* of the claim */
 	instr_time	start;
-}			CextLookup;
+} CextLookup;
 
 extern void cext_call_policy(CextCall *call, const CextPolicy *named);
 
 /* either the first and the second, or the first and the third */
-extern CextEntry *cext_lookup(CextCall *call, CextLookup * lookup);
-extern void cext_lookup_hit(CextCall *call, CextLookup * lookup, CextEntry *e);
-extern Datum cext_lookup_compute(CextCall *call, CextLookup * lookup,
+extern CextEntry *cext_lookup(CextCall *call, CextLookup *lookup);
+extern void cext_lookup_hit(CextCall *call, CextLookup *lookup, CextEntry *e);
+extern Datum cext_lookup_compute(CextCall *call, CextLookup *lookup,
 								 TupleDesc expected, Tuplestorestate *store);
 
 extern void cext_read_rows(CextCall *call, TupleDesc expected,

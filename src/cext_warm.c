@@ -425,7 +425,7 @@ typedef struct JobWork
 	const CextJobRun *run;
 	MemoryContext context;		/* of what lives as long as the run */
 	bool		found;
-	JobText		text;
+	JobText text;
 	JobItem    *items;
 	int64		nitems;
 	JobItem    *item;			/* the one to compute */

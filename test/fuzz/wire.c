@@ -69,7 +69,7 @@ typedef struct Original
 	char	   *bytes;
 	Size		length;
 	uint8		epoch[CEXT_EPOCH_SIZE];
-} Original;
+}			Original;
 
 static Original originals[SEEDS];
 static uint8 secret[CEXT_SECRET_SIZE];
@@ -101,7 +101,7 @@ make_rows(char *buf, uint32 *nrows)
 }
 
 static void
-make_original(Original *o)
+make_original(Original * o)
 {
 	static char payload[MAX_PAYLOAD];
 	static const char forms[] = "rRjv";
@@ -163,12 +163,12 @@ make_original(Original *o)
 /* ---- mutations ---- */
 
 static const uint64 numbers[] = {0, 1, 7, 8, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff,
-	0xffffffff, 0xfffffff8, MAX_PAYLOAD, MAX_PAYLOAD + 1, UINT64CONST(0xffffffffffffffff)};
+0xffffffff, 0xfffffff8, MAX_PAYLOAD, MAX_PAYLOAD + 1, UINT64CONST(0xffffffffffffffff)};
 
 static void
 mutate(char *bytes, Size *length, Size room)
 {
-	const Original *other = &originals[below(SEEDS)];
+	const		Original *other = &originals[below(SEEDS)];
 	Size		at = below(*length);
 	Size		n;
 
