@@ -103,6 +103,10 @@ cache_ext.redis_timeout = 10s
 cache_ext.redis_relay = on
 });
 setup($node);
+
+# the flush that the relay begins with would drop what an application has put
+$node->poll_query_until('postgres', 'SELECT flushes > 0 AND queue_length = 0 FROM cache_relay')
+  or die 'the relay never began';
 $node->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 AND queue_length = 0 FROM cache_relay});
 
 for my $language (qw(js python))
