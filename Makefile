@@ -87,6 +87,7 @@ OBJS = \
 	src/cache_ext.o \
 	src/cext_guc.o \
 	src/cext_log.o \
+	src/cext_digest.o \
 	src/cext_stats.o \
 	src/cext_history.o \
 	src/cext_pattern.o \
@@ -118,11 +119,12 @@ OBJS = \
 	src/cext_analyze.o \
 	src/cext_tracker.o \
 	src/cext_flight.o \
-	src/cext_claim.o \
+	src/cext_redis_claim.o \
 	src/cext_refill.o \
 	src/cext_queue.o \
 	src/cext_recipe.o \
 	src/cext_refresh.o \
+	src/cext_subxact.o \
 	src/cext_find.o \
 	src/cext_fill.o \
 	src/cext_verify.o \

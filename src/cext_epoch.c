@@ -36,8 +36,6 @@
 
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/fd.h"
@@ -45,6 +43,7 @@
 #include "utils/timestamp.h"
 
 #include "cext_compat.h"
+#include "cext_digest.h"
 #include "cext_epoch.h"
 #include "cext_state.h"
 
@@ -165,30 +164,22 @@ cext_epoch_init(void)
 static const uint8 *
 recovery_epoch(void)
 {
-	static uint8 epoch[PG_SHA256_DIGEST_LENGTH];
+	static uint8 epoch[CEXT_DIGEST_SIZE];	/* more than is used of it */
 	static bool known = false;
 	static TimeLineID known_timeline;
 	TimeLineID	timeline;
 	uint64		id = GetSystemIdentifier();
-	pg_cryptohash_ctx *ctx;
+	CextDigest	d;
 
 	(void) GetXLogReplayRecPtr(&timeline);
 	if (known && timeline == known_timeline)
 		return epoch;
-	known = false;
-	ctx = pg_cryptohash_create(PG_SHA256);
-	if (ctx == NULL)
-		return NULL;
-	if (pg_cryptohash_init(ctx) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) "recovery", 8) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) &id, sizeof(id)) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) &timeline, sizeof(timeline)) >= 0 &&
-		pg_cryptohash_final(ctx, epoch, sizeof(epoch)) >= 0)
-	{
-		known = true;
-		known_timeline = timeline;
-	}
-	pg_cryptohash_free(ctx);
+	cext_digest_begin(&d);
+	cext_digest_add_string(&d, "recovery");
+	cext_digest_add(&d, &id, sizeof(id));
+	cext_digest_add(&d, &timeline, sizeof(timeline));
+	known = cext_digest_end(&d, epoch);
+	known_timeline = timeline;
 	return known ? epoch : NULL;
 }
 

@@ -23,9 +23,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
 #include "common/hashfn.h"
-#include "common/sha2.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -35,6 +33,7 @@
 #include "utils/typcache.h"
 
 #include "cext_compat.h"
+#include "cext_digest.h"
 #include "cext_guc.h"
 #include "cext_identity.h"
 
@@ -102,62 +101,13 @@ typedef struct Seed
 static Seed seeds[SEEDS];
 
 
-/* ----------------------------------------------------------------
- *		Digests
- * ----------------------------------------------------------------
- */
-
-typedef struct Digest
-{
-	pg_cryptohash_ctx *ctx;
-} Digest;
-
+/* An identity that is not known is no identity. */
 static void
-digest_failed(pg_cryptohash_ctx *ctx)
+digest_end(CextDigest *d, uint8 *result)
 {
-	elog(ERROR, "could not compute a SHA-256 digest: %s", pg_cryptohash_error(ctx));
-}
-
-static void
-digest_begin(Digest *d)
-{
-	d->ctx = pg_cryptohash_create(PG_SHA256);
-	if (d->ctx == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	if (pg_cryptohash_init(d->ctx) < 0)
-		digest_failed(d->ctx);
-}
-
-/* Length first, so that no two sequences of parts look alike. */
-static void
-digest_add(Digest *d, const void *data, Size len)
-{
-	uint64		n = len;
-
-	if (pg_cryptohash_update(d->ctx, (const uint8 *) &n, sizeof(n)) < 0 ||
-		pg_cryptohash_update(d->ctx, data, len) < 0)
-		digest_failed(d->ctx);
-}
-
-static void
-digest_add_string(Digest *d, const char *s)
-{
-	/* absent and empty are different */
-	if (s == NULL)
-		digest_add(d, "", 0);
-	else
-		digest_add(d, s, strlen(s) + 1);
-}
-
-static void
-digest_end(Digest *d, uint8 *result)
-{
-	StaticAssertStmt(CEXT_SEED_SIZE == PG_SHA256_DIGEST_LENGTH, "seed is a SHA-256 digest");
-	if (pg_cryptohash_final(d->ctx, result, CEXT_SEED_SIZE) < 0)
-		digest_failed(d->ctx);
-	pg_cryptohash_free(d->ctx);
+	StaticAssertStmt(CEXT_SEED_SIZE == CEXT_DIGEST_SIZE, "seed is a digest");
+	if (!cext_digest_end(d, result))
+		elog(ERROR, "could not compute a SHA-256 digest");
 }
 
 
@@ -313,12 +263,12 @@ update_identity_settings(void)
 }
 
 static void
-digest_add_identity_settings(Digest *d)
+digest_add_identity_settings(CextDigest *d)
 {
 	for (int i = 0; i < identity_values_count; i++)
 	{
-		digest_add_string(d, cext_identity_names[i]);
-		digest_add_string(d, identity_values[i]);
+		cext_digest_add_string(d, cext_identity_names[i]);
+		cext_digest_add_string(d, identity_values[i]);
 	}
 }
 
@@ -327,7 +277,7 @@ static void
 check_settings(void)
 {
 	bool		changed = !digest_valid;
-	Digest		d;
+	CextDigest	d;
 
 	if (setting_records[NSETTINGS - 1] == NULL)
 		find_settings();
@@ -354,19 +304,19 @@ check_settings(void)
 	}
 
 	generation++;
-	digest_begin(&d);
+	cext_digest_begin(&d);
 	for (int i = 0; i < (int) NSETTINGS; i++)
 	{
-		digest_add(&d, &setting_numbers[i], sizeof(int64));
-		digest_add_string(&d, setting_strings[i]);
+		cext_digest_add(&d, &setting_numbers[i], sizeof(int64));
+		cext_digest_add_string(&d, setting_strings[i]);
 	}
-	digest_add(&d, path, path_len * sizeof(Oid));
-	digest_add(&d, &session_user_id, sizeof(Oid));
-	digest_add(&d, &volatile_functions, sizeof(int));
+	cext_digest_add(&d, path, path_len * sizeof(Oid));
+	cext_digest_add(&d, &session_user_id, sizeof(Oid));
+	cext_digest_add(&d, &volatile_functions, sizeof(int));
 	digest_add_identity_settings(&d);
 	digest_end(&d, settings_digest);
 
-	digest_begin(&d);
+	cext_digest_begin(&d);
 	digest_add_identity_settings(&d);
 	digest_end(&d, value_seed);
 	digest_valid = true;
@@ -492,7 +442,7 @@ get_seed(const CextArgs *args)
 {
 	uint64		h;
 	Seed	   *s;
-	Digest		d;
+	CextDigest	d;
 
 	check_settings();
 	h = hash_bytes_extended((const unsigned char *) args->query, args->querylen,
@@ -506,10 +456,10 @@ get_seed(const CextArgs *args)
 
 	/* until it is whole again, the seed is nobody's */
 	s->generation = 0;
-	digest_begin(&d);
-	digest_add(&d, settings_digest, CEXT_SEED_SIZE);
-	digest_add(&d, &args->form, 1);
-	digest_add(&d, args->query, args->querylen);
+	cext_digest_begin(&d);
+	cext_digest_add(&d, settings_digest, CEXT_SEED_SIZE);
+	cext_digest_add(&d, &args->form, 1);
+	cext_digest_add(&d, args->query, args->querylen);
 	digest_end(&d, s->seed);
 	if (s->query == NULL || s->querylen != args->querylen || s->hash != h)
 	{
@@ -567,10 +517,10 @@ cext_identify(const CextArgs *args, CextIdent *id)
 		if (buf.len > MAX_PLAIN_ARGS)
 		{
 			uint8		digest[CEXT_SEED_SIZE];
-			Digest		d;
+			CextDigest	d;
 
-			digest_begin(&d);
-			digest_add(&d, buf.data, buf.len);
+			cext_digest_begin(&d);
+			cext_digest_add(&d, buf.data, buf.len);
 			digest_end(&d, digest);
 			resetStringInfo(&buf);
 
@@ -609,11 +559,11 @@ cext_identify_varying(const CextIdent *plain, CextIdent *id)
 {
 	int			n;
 	struct config_generic **all = cext_guc_variables(&n);
-	Digest		d;
+	CextDigest	d;
 
 	*id = *plain;
-	digest_begin(&d);
-	digest_add(&d, plain->seed, CEXT_SEED_SIZE);
+	cext_digest_begin(&d);
+	cext_digest_add(&d, plain->seed, CEXT_SEED_SIZE);
 	for (int i = 0; i < n; i++)
 	{
 		struct config_generic *record = all[i];
@@ -630,9 +580,9 @@ cext_identify_varying(const CextIdent *plain, CextIdent *id)
 			(record->flags & GUC_CUSTOM_PLACEHOLDER) == 0)
 			continue;
 		string = setting_value(record, &number);
-		digest_add_string(&d, record->name);
-		digest_add(&d, &number, sizeof(number));
-		digest_add_string(&d, string);
+		cext_digest_add_string(&d, record->name);
+		cext_digest_add(&d, &number, sizeof(number));
+		cext_digest_add_string(&d, string);
 	}
 	digest_end(&d, id->seed);
 	set_hash(id);

@@ -19,7 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "cext_claim.h"
+#include "cext_redis_claim.h"
 #include "cext_compat.h"
 #include "cext_fill.h"
 #include "cext_flight.h"
@@ -31,6 +31,7 @@
 #include "cext_prepared.h"
 #include "cext_refresh.h"
 #include "cext_result.h"
+#include "cext_subxact.h"
 #include "cext_temptype.h"
 #include "cext_tier.h"
 #include "cext_tracker.h"
@@ -431,48 +432,42 @@ error_may_be_hidden(int sqlerrcode)
 	}
 }
 
+typedef struct Attempt
+{
+	CextCall   *call;
+	CextLookup *lookup;
+	TupleDesc	expected;
+	Tuplestorestate *tuplestore;
+	Datum		result;
+} Attempt;
+
+static void
+attempt(void *arg)
+{
+	Attempt    *a = arg;
+
+	a->result = compute(a->call, a->lookup, a->expected, a->tuplestore);
+}
+
 /*
  * The answer as computed here or, if that fails and there is an entry that
- * expired not longer ago than the policy allows, from there.  The query runs in
- * a subtransaction, so that the caller's goes on after the error.
+ * expired not longer ago than the policy allows, from there.
  */
-static pg_noinline Datum
+static Datum
 compute_or_stale(CextCall *call, CextLookup *l, TupleDesc expected,
 				 Tuplestorestate *tuplestore)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	CextEntry  *volatile e = NULL;
-	volatile Datum result = (Datum) 0;
+	Attempt		a = {call, l, expected, tuplestore, (Datum) 0};
+	ErrorData  *error = cext_in_subtransaction(attempt, &a);
+	CextEntry  *e = NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		result = compute(call, l, expected, tuplestore);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error_may_be_hidden(edata->sqlerrcode))
-			e = cext_find_stale(&l->ident, call->ttl, call->staying.stale_error);
-		if (e == NULL)
-			ReThrowError(edata);
-		FreeErrorData(edata);
-	}
-	PG_END_TRY();
+	if (error == NULL)
+		return a.result;
+	if (error_may_be_hidden(error->sqlerrcode))
+		e = cext_find_stale(&l->ident, call->ttl, call->staying.stale_error);
 	if (e == NULL)
-		return result;
+		ReThrowError(error);
+	FreeErrorData(error);
 	if (tuplestore != NULL)
 		tuplestore_clear(tuplestore);
 	l->stale = true;

@@ -447,43 +447,16 @@ make_room(uint32 n, uint32 whole)
 }
 
 /*
- * Link a new entry.  If "instead" is given, only in its place; else in place
- * of what is there, unless that has a later stamp.  False if there is no room,
- * or the place is taken; what was there then stays.
+ * Fill the chunks of a new entry, which is private until it is linked.  What
+ * takes the place of "instead" keeps its past.
  */
-static bool
-insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size size,
-	   const char *ready, Size ready_size, CextEntry *instead)
+static CextEntry *
+write_entry(uint32 c, Size head, const CextIdent *id, const CextEntryInfo *info,
+			const char *payload, Size size, const char *ready, Size ready_size,
+			CextEntry *instead)
 {
-	uint32		bucket = bucket_of(id->hash);
-	LWLock	   *lock = partition_of(bucket);
-	Size		head;
-	uint32		c;
-	CextEntry  *e;
-	CextEntry  *old;
-	Size		total;
+	CextEntry  *e = ENTRY(c);
 
-	head = MAXALIGN(sizeof(CextEntry)) + info->ntags * sizeof(uint32) +
-		info->nrels * sizeof(Oid) + id->keylen + id->argslen;
-	head = MAXALIGN(head);
-	total = head + size;
-	if (ready_size > 0 || info->recipe_size > 0)
-		total = MAXALIGN(total) + ready_size + info->recipe_size;
-	if (total > (Size) cext_chunk_count() * CEXT_CHUNK_SIZE / 4 ||
-		info->ntags > PG_UINT16_MAX || info->nrels > PG_UINT16_MAX)
-		return false;
-
-	HOLD_INTERRUPTS();
-	c = make_room((total + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE,
-				  (head + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE);
-	if (c == CEXT_NO_CHUNK)
-	{
-		RESUME_INTERRUPTS();
-		return false;
-	}
-
-	/* private until linked */
-	e = ENTRY(c);
 	memset(e, 0, sizeof(CextEntry));
 	pg_atomic_init_u32(&e->refs, 1);
 	pg_atomic_init_u32(&e->hits, instead != NULL ? pg_atomic_read_u32(&instead->hits) :
@@ -524,7 +497,46 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 		cext_chunk_write(c, CEXT_ENTRY_READY(e), ready, ready_size);
 	if (info->recipe_size > 0)
 		cext_chunk_write(c, CEXT_ENTRY_RECIPE(e), info->recipe, info->recipe_size);
+	return e;
+}
 
+/*
+ * Link a new entry.  If "instead" is given, only in its place; else in place
+ * of what is there, unless that has a later stamp.  False if there is no room,
+ * or the place is taken; what was there then stays.
+ */
+static bool
+insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size size,
+	   const char *ready, Size ready_size, CextEntry *instead)
+{
+	uint32		bucket = bucket_of(id->hash);
+	LWLock	   *lock = partition_of(bucket);
+	Size		head;
+	uint32		c;
+	CextEntry  *e;
+	CextEntry  *old;
+	Size		total;
+
+	head = MAXALIGN(sizeof(CextEntry)) + info->ntags * sizeof(uint32) +
+		info->nrels * sizeof(Oid) + id->keylen + id->argslen;
+	head = MAXALIGN(head);
+	total = head + size;
+	if (ready_size > 0 || info->recipe_size > 0)
+		total = MAXALIGN(total) + ready_size + info->recipe_size;
+	if (total > (Size) cext_chunk_count() * CEXT_CHUNK_SIZE / 4 ||
+		info->ntags > PG_UINT16_MAX || info->nrels > PG_UINT16_MAX)
+		return false;
+
+	HOLD_INTERRUPTS();
+	c = make_room((total + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE,
+				  (head + CEXT_CHUNK_SIZE - 1) / CEXT_CHUNK_SIZE);
+	if (c == CEXT_NO_CHUNK)
+	{
+		RESUME_INTERRUPTS();
+		return false;
+	}
+
+	e = write_entry(c, head, id, info, payload, size, ready, ready_size, instead);
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	old = find(id, bucket);
 	if (instead != NULL ? old != instead : old != NULL && old->stamp > info->stamp)

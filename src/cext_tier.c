@@ -27,8 +27,6 @@
 #include <hiredis/hiredis.h>
 
 #include "commands/dbcommands.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -36,6 +34,7 @@
 #include "utils/timestamp.h"
 
 #include "cext_breaker.h"
+#include "cext_digest.h"
 #include "cext_epoch.h"
 #include "cext_guc.h"
 #include "cext_redis.h"
@@ -74,22 +73,17 @@ static bool
 redis_key(StringInfo buf, const char *database, const CextIdent *id, const uint8 *epoch)
 {
 	static const char hex[] = "0123456789abcdef";
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	bool		ok;
+	CextDigest	d;
+	uint8		digest[CEXT_DIGEST_SIZE];
 
-	if (ctx == NULL)
-		return false;
-	ok = pg_cryptohash_init(ctx) >= 0 &&
-		pg_cryptohash_update(ctx, epoch, CEXT_EPOCH_SIZE) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) &id->dbid, sizeof(id->dbid)) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) &id->roleid, sizeof(id->roleid)) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) &id->form, 1) >= 0 &&
-		pg_cryptohash_update(ctx, id->seed, CEXT_SEED_SIZE) >= 0 &&
-		pg_cryptohash_update(ctx, (const uint8 *) id->args, id->argslen) >= 0 &&
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) >= 0;
-	pg_cryptohash_free(ctx);
-	if (!ok)
+	cext_digest_begin(&d);
+	cext_digest_add(&d, epoch, CEXT_EPOCH_SIZE);
+	cext_digest_add(&d, &id->dbid, sizeof(id->dbid));
+	cext_digest_add(&d, &id->roleid, sizeof(id->roleid));
+	cext_digest_add(&d, &id->form, 1);
+	cext_digest_add(&d, id->seed, CEXT_SEED_SIZE);
+	cext_digest_add(&d, id->args, id->argslen);
+	if (!cext_digest_end(&d, digest))
 		return false;
 
 	initStringInfo(buf);

@@ -704,7 +704,10 @@ cache_delete(PG_FUNCTION_ARGS)
 	else
 	{
 		CextBypass	reason = CEXT_CACHEABLE;
-		CextEntry  *e = cext_find(&id, -1, &reason, NULL);
+		CextEntry  *e;
+
+		take_tier(fcinfo, id.key, id.keylen);
+		e = cext_find(&id, -1, &reason, NULL);
 
 		found = e != NULL;
 		if (e != NULL)

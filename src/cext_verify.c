@@ -40,6 +40,7 @@
 #include "cext_guc.h"
 #include "cext_log.h"
 #include "cext_tracker.h"
+#include "cext_subxact.h"
 #include "cext_verify.h"
 
 /* A digest of rows that does not depend on their order. */
@@ -125,46 +126,40 @@ worth_trying(const CextEntry *entry)
 	return StatementTimeout == 0 || entry->fill_us / 1000 < StatementTimeout / 4;
 }
 
-/* Run the query in a subtransaction.  The verdict is open if it fails. */
-static CextVerdict
-recompute(CextCall *call, const CextIdent *ident)
+typedef struct Recomputation
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	CextCall   *call;
+	const CextIdent *ident;
+} Recomputation;
+
+static void
+recompute(void *arg)
+{
+	Recomputation *r = arg;
 	CextBypass	reason = CEXT_CACHEABLE;
 	bool		stored;
 	double		us;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) cext_fill(call, ident, &reason, false, &stored, &us, NULL, NULL);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
+	(void) cext_fill(r->call, r->ident, &reason, false, &stored, &us, NULL, NULL);
+}
 
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(edata);
-		call->verdict = CEXT_VERDICT_OPEN;
-		ereport(LOG_SERVER_ONLY,
-				(errcode(edata->sqlerrcode),
-				 errmsg("could not verify the cached result with key %s: %s",
-						cext_quote_key(ident->key, ident->keylen), edata->message)));
-		FreeErrorData(edata);
-	}
-	PG_END_TRY();
-	return call->verdict;
+/* Run the query.  The verdict is open if it fails. */
+static CextVerdict
+judge(CextCall *call, const CextIdent *ident)
+{
+	Recomputation r = {call, ident};
+	ErrorData  *error = cext_in_subtransaction(recompute, &r);
+
+	if (error == NULL)
+		return call->verdict;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	ereport(LOG_SERVER_ONLY,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not verify the cached result with key %s: %s",
+					cext_quote_key(ident->key, ident->keylen), error->message)));
+	FreeErrorData(error);
+	return CEXT_VERDICT_OPEN;
 }
 
 /*
@@ -184,7 +179,7 @@ cext_verify(const CextCall *original, const CextIdent *ident, CextEntry *entry)
 	call.verdict = CEXT_VERDICT_OPEN;
 	PG_TRY();
 	{
-		verdict = recompute(&call, ident);
+		verdict = judge(&call, ident);
 	}
 	PG_CATCH();
 	{

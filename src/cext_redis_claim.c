@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * cext_claim.c
+ * cext_redis_claim.c
  *		Single flight across servers.
  *
  * Only standbys share entries (see cext_epoch.c), so only they gain by it:
@@ -30,7 +30,7 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
-#include "cext_claim.h"
+#include "cext_redis_claim.h"
 #include "cext_compat.h"
 #include "cext_flight.h"
 #include "cext_redis.h"

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * cext_claim.h
+ * cext_redis_claim.h
  *		Single flight across servers.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CEXT_CLAIM_H
-#define CEXT_CLAIM_H
+#ifndef CEXT_REDIS_CLAIM_H
+#define CEXT_REDIS_CLAIM_H
 
 #include "datatype/timestamp.h"
 
@@ -24,4 +24,4 @@ extern CextClaim cext_claim_try(const CextIdent *id, TimestampTz deadline);
 extern bool cext_claim_adopt(void);
 extern void cext_claim_release(void);
 
-#endif							/* CEXT_CLAIM_H */
+#endif							/* CEXT_REDIS_CLAIM_H */
