@@ -16,24 +16,10 @@ use Time::HiRes qw(usleep);
 
 plan skip_all => redis_missing() if defined redis_missing();
 
-# The bus listens on the port + 10000, so that must be free, and a port.
-sub cluster_node
-{
-	my ($name) = @_;
-
-	for (1 .. 50)
-	{
-		my $node = eval { CextRedis->new($name, port => 1, args => [
-			'--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf',
-			'--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no',
-			'--enable-debug-command', 'yes' ]) };
-
-		return $node if defined $node;
-	}
-	die "no cluster node: $@";
-}
-
-my @redis = map { cluster_node("node$_") } 1 .. 3;
+my @redis = map {
+	CextRedis->new("node$_", cluster => 1, args => [ '--cluster-node-timeout', '1000',
+		'--cluster-require-full-coverage', 'no', '--enable-debug-command', 'yes' ])
+} 1 .. 3;
 my @address = map { '127.0.0.1:' . $_->port } @redis;
 
 sub manage
@@ -60,7 +46,7 @@ sub wait_cluster
 	die "cluster: $what never came";
 }
 
-manage('create', @address, '--cluster-replicas', '0', '--cluster-yes');
+manage('create', (map { $_->address } @redis), '--cluster-replicas', '0', '--cluster-yes');
 wait_cluster('state', sub { $_[0]->cli('CLUSTER', 'INFO') =~ /cluster_state:ok.*cluster_slots_ok:16384.*cluster_known_nodes:3/s });
 
 # all that docs/redis.md says is needed

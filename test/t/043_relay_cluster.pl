@@ -17,12 +17,11 @@ use Time::HiRes qw(usleep);
 plan skip_all => redis_missing() if defined redis_missing();
 
 my @redis = map {
-	CextRedis->new("node$_", port => 1,
-		args => [ '--cluster-enabled', 'yes', '--cluster-node-timeout', '5000' ])
+	CextRedis->new("node$_", cluster => 1, args => [ '--cluster-node-timeout', '5000' ])
 } 1 .. 3;
 my $made = '';
 my $cli = ($ENV{CEXT_REDIS} // '') =~ /valkey/ ? 'valkey-cli' : 'redis-cli';
-IPC::Run::run([ $cli, '--cluster', 'create', (map { '127.0.0.1:' . $_->port } @redis),
+IPC::Run::run([ $cli, '--cluster', 'create', (map { $_->address } @redis),
 	'--cluster-replicas', '0', '--cluster-yes' ], '>', \$made, '2>&1', '<', '/dev/null');
 like($made, qr/All 16384 slots covered/, 'a cluster of three');
 for my $r (@redis)

@@ -2,7 +2,9 @@
 # asked for, a loopback port.  It is ended when the object goes.
 #
 #	my $redis = CextRedis->new('name', port => 1, args => ['--maxmemory', '10mb']);
+#	my $node = CextRedis->new('name', cluster => 1);	of a cluster not yet made
 #	$redis->url, $redis->socket, $redis->port, $redis->pid
+#	$redis->address			host, port and bus, as redis-cli --cluster takes it
 #	$redis->cli('GET', 'key')		what redis-cli prints
 #	$redis->keys('pattern')			names of keys, sorted
 #	$redis->stop, ->start, ->kill_now, ->pause, ->continue
@@ -33,19 +35,32 @@ sub new
 		name => $name,
 		dir => PostgreSQL::Test::Utils::tempdir_short(),
 		args => $params{args} // [],
-		port => $params{port} ? PostgreSQL::Test::Cluster::get_free_port() : 0,
+		port => 0,
 		server => $ENV{CEXT_REDIS} // 'redis-server',
 	}, $class;
 
 	$self->{socket} = "$self->{dir}/s";
-	$self->start;
-	return $self;
+
+	# A port that was free may be taken by the time the server binds it, by a
+	# test that runs beside this one or by whoever connects to anywhere.
+	for my $attempt (1 .. 20)
+	{
+		$self->{port} = PostgreSQL::Test::Cluster::get_free_port()
+		  if $params{port} || $params{cluster};
+		$self->{bus} = PostgreSQL::Test::Cluster::get_free_port() if $params{cluster};
+		eval { $self->start; 1 } and return $self;
+		die $@ if !$self->{port} || $@ !~ /in use/i;
+		unlink "$self->{dir}/log";
+	}
+	die $@;
 }
 
 sub start
 {
 	my ($self) = @_;
 	my $log = "$self->{dir}/log";
+	my @cluster = !$self->{bus} ? () : ('--cluster-enabled', 'yes', '--cluster-port', $self->{bus},
+		'--cluster-config-file', 'nodes.conf');
 
 	my $pid = fork() // die "fork: $!";
 	if ($pid == 0)
@@ -54,7 +69,7 @@ sub start
 		open(STDERR, '>&', \*STDOUT);
 		exec $self->{server}, '--port', $self->{port}, '--bind', '127.0.0.1',
 		  '--unixsocket', $self->{socket}, '--dir', $self->{dir}, '--save', '',
-		  @{ $self->{args} };
+		  @cluster, @{ $self->{args} };
 		exit 127;
 	}
 	$self->{pid} = $pid;
@@ -99,6 +114,7 @@ sub keys
 sub url { my ($self) = @_; return "unix://$self->{socket}"; }
 sub socket { my ($self) = @_; return $self->{socket}; }
 sub port { my ($self) = @_; return $self->{port}; }
+sub address { my ($self) = @_; return "127.0.0.1:$self->{port}\@$self->{bus}"; }
 sub pid { my ($self) = @_; return $self->{pid}; }
 
 sub signal
