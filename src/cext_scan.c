@@ -573,6 +573,28 @@ next_row(CextScanState *s, bool forward)
 	return tuplestore_gettupleslot(s->store, forward, false, s->row);
 }
 
+/*
+ * The rows are what the client gets.  Returns them one by one, or sends all and
+ * returns none, unless somebody wants each to be counted here.
+ */
+static TupleTableSlot *
+send_rows(CextScanState *s, bool forward)
+{
+	EState	   *estate = s->css.ss.ps.state;
+
+	if (!s->called)
+		call_function(s);
+	if (s->entry != NULL && s->css.ss.ps.instrument == NULL &&
+		cext_send_all(s->send, s->left))
+	{
+		/* as ExecutePlan() counts what it sends */
+		estate->es_processed += s->left;
+		s->left = 0;
+		return NULL;
+	}
+	return next_row(s, forward) ? s->row : NULL;
+}
+
 static TupleTableSlot *
 exec_scan(CustomScanState *node)
 {
@@ -582,12 +604,16 @@ exec_scan(CustomScanState *node)
 	bool		forward = ScanDirectionIsForward(node->ss.ps.state->es_direction);
 	int			natts = slot->tts_tupleDescriptor->natts;	/* s->row has no fewer */
 
+	if (s->send != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(econtext);
+		return send_rows(s, forward);
+	}
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);
-		if (s->send != NULL)
-			return next_row(s, forward) ? s->row : NULL;
 		ExecClearTuple(slot);
 		if (!next_row(s, forward))
 			return node->ss.ps.ps_ProjInfo == NULL ? slot :

@@ -6,10 +6,12 @@
  * Most of what a hit of many rows costs is turning values into text.  So where
  * the rows of a query are those of an entry, and go to a client as text, the
  * DataRow messages are kept in the entry, after its payload, and sent again.
- * This is done by the receiver of the rows: the executor runs the query as
- * always, counts rows and calls hooks; only the last step, printtup(), is
- * replaced by one that copies a message.  The row it is given is the one that
- * the message was made of, so others who look at it see no difference.
+ * The executor runs the query as always and calls hooks.  A scan that finds
+ * messages sends them all when it is asked for its first row, counts them, and
+ * is at its end.  While nobody has made them yet, and where each row is to be
+ * counted (EXPLAIN ANALYZE and what is like it), rows pass through the executor,
+ * and only the last step, printtup(), is replaced by one that makes a message
+ * or copies it.
  *
  * Conditions
  *		The query is nothing but FROM cached_query(...) with all its columns, or
@@ -37,6 +39,7 @@
 #include "executor/executor.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
@@ -316,6 +319,38 @@ collect_row(CextSend *s, TupleTableSlot *slot)
 	MemoryContextSwitchTo(old);
 }
 
+/* The next of the messages that are there. */
+static inline void
+send_ready(CextSend *s)
+{
+	uint32		len = cext_reader_peek(&s->messages);
+	const char *message = cext_reader_get(&s->messages, MAXALIGN(len + sizeof(uint32)));
+
+	put_message(message + sizeof(uint32), len);
+}
+
+/*
+ * Send all rows of the entry that the scan is at the beginning of.  False,
+ * without having sent one, if there are no messages of them.
+ */
+bool
+cext_send_all(CextSend *s, uint32 nrows)
+{
+	MemoryContext old;
+
+	if (s->entry == NULL || !s->ready)
+		return false;
+	/* a message may have to be put together */
+	old = MemoryContextSwitchTo(s->estate->es_query_cxt);
+	while (nrows-- > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		send_ready(s);
+	}
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
 /* Replaces printtup(). */
 static bool
 send_row(TupleTableSlot *slot, DestReceiver *self)
@@ -330,11 +365,9 @@ send_row(TupleTableSlot *slot, DestReceiver *self)
 	if (s->ready)
 	{
 		MemoryContext old = MemoryContextSwitchTo(s->estate->es_query_cxt);
-		uint32		len = cext_reader_peek(&s->messages);
-		const char *message = cext_reader_get(&s->messages, MAXALIGN(len + sizeof(uint32)));
 
+		send_ready(s);
 		MemoryContextSwitchTo(old);
-		put_message(message + sizeof(uint32), len);
 		return true;
 	}
 	if (s->collecting)
