@@ -132,6 +132,8 @@ OBJS = \
 	src/cext_read.o \
 	src/cext_send.o \
 	src/cext_scan.o \
+	src/cext_path.o \
+	src/cext_plan.o \
 	src/cext_value.o \
 	src/cext_invalfuncs.o \
 	src/cext_trigger.o \

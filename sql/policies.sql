@@ -118,7 +118,7 @@ UPDATE adapts SET v = 4;
 SELECT adapt('adapt:1') AS bounded;
 -- an invalidation teaches nothing
 UPDATE adapts SET v = 5;
-SELECT cache_invalidate('adapt:1');
+SELECT cache_invalidate('adapt:1') \g /dev/null
 SELECT adapt('adapt:1') AS invalidated;
 -- by name; not where the call gives a time
 SELECT adapt('adapt_named', 'adaptive') AS first, adapt('adapt_named', 'adaptive') AS same, adapt('adapt:2', '30 ms') AS given, adapt('adapt:2', '30 ms') AS given;

@@ -26,6 +26,8 @@
 #include "cext_history.h"
 #include "cext_inval.h"
 #include "cext_job.h"
+#include "cext_path.h"
+#include "cext_plan.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
 #include "cext_queue.h"
@@ -161,6 +163,8 @@ _PG_init(void)
 	cext_ddl_init();
 	cext_read_init();
 	cext_scan_init();
+	cext_path_init();
+	cext_plan_init();
 	cext_relay_worker_init();
 	cext_worker_register();
 }

@@ -102,6 +102,18 @@ cext_lock_held(const LOCKTAG *tag, LOCKMODE mode)
 #define CEXT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
 #endif
 
+/* A hook of planner(). */
+#if PG_VERSION_NUM >= 190000
+#define CEXT_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursorOptions, \
+	ParamListInfo boundParams, ExplainState *es
+#define CEXT_PLANNER_ARGUMENTS parse, query_string, cursorOptions, boundParams, es
+#else
+#define CEXT_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursorOptions, ParamListInfo boundParams
+#define CEXT_PLANNER_ARGUMENTS parse, query_string, cursorOptions, boundParams
+#endif
+
 static inline void
 cext_executor_run(QueryDesc *queryDesc)
 {

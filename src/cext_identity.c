@@ -71,10 +71,20 @@ static const char *const setting_names[] = {
 
 #define NSETTINGS lengthof(setting_names)
 
-/* The settings as of the last call; generation changes when they do. */
-static struct config_generic *setting_records[NSETTINGS];
-static char *setting_strings[NSETTINGS];
-static int64 setting_numbers[NSETTINGS];
+/*
+ * Where their values are, by type since this is looked at for each hit, and the
+ * values as of the last call; generation changes when they do.
+ */
+static bool settings_found;
+static int	nflags;
+static const bool *flags[NSETTINGS];
+static bool flags_kept[NSETTINGS];
+static int	nnumbers;
+static const int *numbers[NSETTINGS];	/* enums as well */
+static int	numbers_kept[NSETTINGS];
+static int	nstrings;
+static char *const *strings[NSETTINGS];
+static char *strings_kept[NSETTINGS];
 static Oid *path;
 static int	path_len = -1;
 static int	volatile_functions; /* who bypasses must not hit what others store */
@@ -153,6 +163,28 @@ keep_string(const char *s)
 	return s == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, s);
 }
 
+static void
+add_setting(struct config_generic *record)
+{
+	switch (record->vartype)
+	{
+		case PGC_BOOL:
+			flags[nflags++] = ((struct config_bool *) record)->variable;
+			break;
+		case PGC_INT:
+			numbers[nnumbers++] = ((struct config_int *) record)->variable;
+			break;
+		case PGC_ENUM:
+			numbers[nnumbers++] = ((struct config_enum *) record)->variable;
+			break;
+		case PGC_STRING:
+			strings[nstrings++] = ((struct config_string *) record)->variable;
+			break;
+		default:
+			elog(ERROR, "setting \"%s\" has an unexpected type", record->name);
+	}
+}
+
 /* Built-in settings stay where they are: look them up once. */
 static void
 find_settings(void)
@@ -160,13 +192,18 @@ find_settings(void)
 	int			n;
 	struct config_generic **all = cext_guc_variables(&n);
 
-	for (int i = 0; i < n; i++)
-		for (int j = 0; j < (int) NSETTINGS; j++)
-			if (pg_strcasecmp(all[i]->name, setting_names[j]) == 0)
-				setting_records[j] = all[i];
+	nflags = nnumbers = nstrings = 0;
 	for (int j = 0; j < (int) NSETTINGS; j++)
-		if (setting_records[j] == NULL)
+	{
+		int			i = 0;
+
+		while (i < n && pg_strcasecmp(all[i]->name, setting_names[j]) != 0)
+			i++;
+		if (i == n)
 			elog(ERROR, "setting \"%s\" not found", setting_names[j]);
+		add_setting(all[i]);
+	}
+	settings_found = true;
 }
 
 /* Note a change of a remembered string. */
@@ -189,18 +226,18 @@ update_settings(void)
 {
 	bool		changed = false;
 
-	for (int i = 0; i < (int) NSETTINGS; i++)
+	for (int i = 0; i < nflags; i++)
 	{
-		int64		number;
-		const char *string = setting_value(setting_records[i], &number);
-
-		if (unlikely(number != setting_numbers[i]))
-		{
-			setting_numbers[i] = number;
-			changed = true;
-		}
-		changed |= update_string(&setting_strings[i], string);
+		changed |= *flags[i] != flags_kept[i];
+		flags_kept[i] = *flags[i];
 	}
+	for (int i = 0; i < nnumbers; i++)
+	{
+		changed |= *numbers[i] != numbers_kept[i];
+		numbers_kept[i] = *numbers[i];
+	}
+	for (int i = 0; i < nstrings; i++)
+		changed |= update_string(&strings_kept[i], *strings[i]);
 	return changed;
 }
 
@@ -279,7 +316,7 @@ check_settings(void)
 	bool		changed = !digest_valid;
 	CextDigest	d;
 
-	if (setting_records[NSETTINGS - 1] == NULL)
+	if (unlikely(!settings_found))
 		find_settings();
 
 	/* an error on the way must not leave a digest that looks current */
@@ -305,11 +342,10 @@ check_settings(void)
 
 	generation++;
 	cext_digest_begin(&d);
-	for (int i = 0; i < (int) NSETTINGS; i++)
-	{
-		cext_digest_add(&d, &setting_numbers[i], sizeof(int64));
-		cext_digest_add_string(&d, setting_strings[i]);
-	}
+	cext_digest_add(&d, flags_kept, nflags * sizeof(bool));
+	cext_digest_add(&d, numbers_kept, nnumbers * sizeof(int));
+	for (int i = 0; i < nstrings; i++)
+		cext_digest_add_string(&d, strings_kept[i]);
 	cext_digest_add(&d, path, path_len * sizeof(Oid));
 	cext_digest_add(&d, &session_user_id, sizeof(Oid));
 	cext_digest_add(&d, &volatile_functions, sizeof(int));

@@ -5,16 +5,14 @@
  *
  * PostgreSQL's Function Scan has a function put all its rows into a tuplestore
  * before it returns the first.  Where the function is cached_query() or
- * cached_rows(), alone in its FROM item, the planner gets a Custom Scan instead
- * ("Cache Scan" in EXPLAIN), which returns the rows of a pinned entry straight
- * from shared memory.  A miss fills a tuplestore as before, from which it reads.
+ * cached_rows(), the planner (cext_path.c) gets a Custom Scan instead ("Cache
+ * Scan" in EXPLAIN), which returns the rows of a pinned entry straight from
+ * shared memory.  A miss fills a tuplestore as before, from which it reads.
  *
  * It differs in nothing else: the function's arguments are evaluated, and the
  * function is called, when the first row is wanted and again when a parameter
  * in them changes; the privilege to execute it is checked, and hooks are told,
- * when the executor starts.  WITH ORDINALITY, ROWS FROM with several functions,
- * references to whole rows (FOR UPDATE of something else makes one), domains
- * over row types and subqueries in the arguments stay with Function Scan.
+ * when the executor starts.
  *
  * Pins: an entry stays pinned while its rows are read, and a session that stops
  * in between would keep its memory.  So rows are read in place only while the
@@ -93,11 +91,8 @@ typedef struct CextScanState
 /* The query that is being run to its end; see executor_run(). */
 static EState *whole_run;
 
-static set_rel_pathlist_hook_type prev_set_rel_pathlist;
 static ExecutorRun_hook_type prev_executor_run;
 
-static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
-					   List *tlist, List *clauses, List *custom_plans);
 static Node *create_state(CustomScan *scan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *exec_scan(CustomScanState *node);
@@ -105,12 +100,7 @@ static void end_scan(CustomScanState *node);
 static void rescan(CustomScanState *node);
 static void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
-static const CustomPathMethods path_methods = {
-	.CustomName = "Cache Scan",
-	.PlanCustomPath = plan_scan,
-};
-
-static const CustomScanMethods scan_methods = {
+const CustomScanMethods cext_scan_methods = {
 	.CustomName = "Cache Scan",
 	.CreateCustomScanState = create_state,
 };
@@ -123,161 +113,6 @@ static const CustomExecMethods exec_methods = {
 	.ReScanCustomScan = rescan,
 	.ExplainCustomScan = explain_scan,
 };
-
-
-/* ----------------------------------------------------------------
- *		Planning
- * ----------------------------------------------------------------
- */
-
-/* The call that the FROM item consists of, or NULL if it is none of ours. */
-static FuncExpr *
-read_call(RangeTblEntry *rte)
-{
-	RangeTblFunction *rtfunc;
-	FuncExpr   *func;
-
-	if (rte->rtekind != RTE_FUNCTION || rte->funcordinality ||
-		list_length(rte->functions) != 1)
-		return NULL;
-	rtfunc = linitial_node(RangeTblFunction, rte->functions);
-	func = (FuncExpr *) rtfunc->funcexpr;
-	if (!IsA(func, FuncExpr) || !func->funcretset)
-		return NULL;
-	switch (cext_read_kind(func->funcid))
-	{
-		case CEXT_READ_QUERY:
-			/* else it is an error, which Function Scan reports */
-			return rtfunc->funccolnames != NIL ? func : NULL;
-		case CEXT_READ_ROWS:
-			return func;
-		default:
-			return NULL;
-	}
-}
-
-/*
- * The columns of the rows, as Vars of the FROM item.  NIL if they are not all
- * that a scan without a relation can return.
- */
-static List *
-scan_columns(FuncExpr *func, RangeTblFunction *rtfunc, Index rti)
-{
-	List	   *columns = NIL;
-	TupleDesc	desc;
-	Oid			type;
-	int			n = 0;
-
-	if (rtfunc->funccolnames != NIL)
-		desc = BuildDescFromLists(rtfunc->funccolnames, rtfunc->funccoltypes,
-								  rtfunc->funccoltypmods, rtfunc->funccolcollations);
-	else
-	{
-		switch (get_expr_result_type((Node *) func, &type, &desc))
-		{
-			case TYPEFUNC_COMPOSITE:
-				break;
-			case TYPEFUNC_SCALAR:
-				desc = CreateTemplateTupleDesc(1);
-				TupleDescInitEntry(desc, 1, "cached_rows", type, -1, 0);
-				TupleDescInitEntryCollation(desc, 1, exprCollation((Node *) func));
-				break;
-			default:
-				return NIL;
-		}
-	}
-	/* columns added since the query was parsed are not its own */
-	if (desc->natts < rtfunc->funccolcount)
-		return NIL;
-	for (n = 1; n <= rtfunc->funccolcount; n++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, n - 1);
-
-		if (att->attisdropped)
-			return NIL;
-		columns = lappend(columns,
-						  makeTargetEntry((Expr *) makeVar(rti, n, att->atttypid,
-														   att->atttypmod,
-														   att->attcollation, 0),
-										  n, pstrdup(NameStr(att->attname)), false));
-	}
-	return columns;
-}
-
-/* Is a whole row of the relation needed, or anything else that is no column? */
-static bool
-needs_whole_row(RelOptInfo *rel)
-{
-	Bitmapset  *attrs = NULL;
-	ListCell   *lc;
-	bool		result;
-
-	for (int i = rel->min_attr; i <= 0; i++)
-		if (!bms_is_empty(rel->attr_needed[i - rel->min_attr]))
-			return true;
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
-	foreach(lc, rel->baserestrictinfo)
-		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &attrs);
-	result = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
-	bms_free(attrs);
-	return result;
-}
-
-static void
-set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
-{
-	FuncExpr   *func;
-	List	   *columns;
-	CustomPath *path;
-	QualCost   *qual = &rel->baserestrictcost;
-	QualCost	call;
-
-	if (prev_set_rel_pathlist)
-		prev_set_rel_pathlist(root, rel, rti, rte);
-	if (likely(rte->rtekind != RTE_FUNCTION) || IS_DUMMY_REL(rel) ||
-		(func = read_call(rte)) == NULL ||
-		contain_subplans((Node *) func->args) || needs_whole_row(rel))
-		return;
-	columns = scan_columns(func, linitial_node(RangeTblFunction, rte->functions), rti);
-	if (columns == NIL)
-		return;
-
-	path = makeNode(CustomPath);
-	path->path.pathtype = T_CustomScan;
-	path->path.parent = rel;
-	path->path.pathtarget = rel->reltarget;
-	path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
-	path->path.parallel_safe = rel->consider_parallel;
-	path->path.rows = path->path.param_info != NULL ?
-		path->path.param_info->ppi_rows : rel->rows;
-
-	/* a Function Scan's cost, were it not for the tuplestore */
-	cost_qual_eval_node(&call, (Node *) func, root);
-	path->path.startup_cost = call.startup + call.per_tuple + qual->startup +
-		rel->reltarget->cost.startup;
-	path->path.total_cost = path->path.startup_cost +
-		(cpu_tuple_cost / 2 + qual->per_tuple) * rel->tuples +
-		rel->reltarget->cost.per_tuple * path->path.rows;
-	path->flags = CUSTOMPATH_SUPPORT_PROJECTION | CUSTOMPATH_SUPPORT_BACKWARD_SCAN;
-	path->custom_private = columns;
-	path->methods = &path_methods;
-	rel->pathlist = list_make1(path);
-}
-
-static Plan *
-plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
-		  List *clauses, List *custom_plans)
-{
-	CustomScan *scan = makeNode(CustomScan);
-
-	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
-	scan->flags = path->flags;
-	scan->custom_exprs = list_make1(read_call(planner_rt_fetch(rel->relid, root)));
-	scan->custom_scan_tlist = path->custom_private;
-	scan->methods = &scan_methods;
-	return &scan->scan.plan;
-}
 
 
 /* ----------------------------------------------------------------
@@ -776,9 +611,7 @@ executor_run(CEXT_EXECUTOR_RUN_PARAMETERS)
 void
 cext_scan_init(void)
 {
-	RegisterCustomScanMethods(&scan_methods);
-	prev_set_rel_pathlist = set_rel_pathlist_hook;
-	set_rel_pathlist_hook = set_rel_pathlist;
+	RegisterCustomScanMethods(&cext_scan_methods);
 	prev_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = executor_run;
 }

@@ -8,6 +8,10 @@
 #ifndef CEXT_SCAN_H
 #define CEXT_SCAN_H
 
+#include "nodes/extensible.h"
+
+extern const CustomScanMethods cext_scan_methods;
+
 extern void cext_scan_init(void);
 
 #endif							/* CEXT_SCAN_H */
