@@ -94,6 +94,7 @@ OBJS = \
 	src/cext_result.o \
 	src/cext_chunk.o \
 	src/cext_evict.o \
+	src/cext_pin.o \
 	src/cext_store.o \
 	src/cext_state.o \
 	src/cext_relay.o \

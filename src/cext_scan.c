@@ -51,6 +51,7 @@
 #include "utils/typcache.h"
 
 #include "cext_compat.h"
+#include "cext_pin.h"
 #include "cext_query.h"
 #include "cext_read.h"
 #include "cext_result.h"
@@ -198,7 +199,7 @@ unpin(CextScanState *s)
 
 	s->entry = NULL;
 	/* the end of the transaction takes all pins back */
-	if (e != NULL && s->pin_epoch == cext_store_pin_epoch())
+	if (e != NULL && s->pin_epoch == cext_pin_epoch())
 		cext_store_unpin(e);
 	if (s->reader.scratch != NULL)
 	{
@@ -345,11 +346,11 @@ call_function(CextScanState *s)
 	if (e != NULL && (e->flags & CEXT_ENTRY_LOCAL) == 0)
 	{
 		s->entry = e;
-		s->pin_epoch = cext_store_pin_epoch();
+		s->pin_epoch = cext_pin_epoch();
 	}
 	MemoryContextSwitchTo(query_context);
 	if (s->entry != NULL && s->in_place && !s->backward && estate == whole_run &&
-		cext_store_may_keep_pin())
+		cext_pin_may_keep())
 	{
 		cext_lookup_hit(&call, &lookup, e);
 		rewind_entry(s);

@@ -47,6 +47,7 @@
 #include "utils/memutils.h"
 
 #include "cext_guc.h"
+#include "cext_pin.h"
 #include "cext_result.h"
 #include "cext_send.h"
 
@@ -268,7 +269,7 @@ cext_send_rows(CextSend *s, CextEntry *e, TupleTableSlot *slot, bool exact)
 	MemoryContext old = MemoryContextSwitchTo(s->estate->es_query_cxt);
 
 	s->slot = slot;
-	s->pin_epoch = cext_store_pin_epoch();
+	s->pin_epoch = cext_pin_epoch();
 	take_entry(s, exact ? e : NULL, slot->tts_tupleDescriptor);
 	MemoryContextSwitchTo(old);
 }
@@ -383,7 +384,7 @@ void
 cext_send_done(CextSend *s)
 {
 	if (!s->collecting || s->collected.overflowed || s->collected.size == 0 ||
-		s->pin_epoch != cext_store_pin_epoch())
+		s->pin_epoch != cext_pin_epoch())
 		return;
 	cext_store_add_ready(s->entry, s->collected.data, s->collected.size);
 }
@@ -407,7 +408,7 @@ unpin(void *arg)
 {
 	CextSend   *s = arg;
 
-	if (s->entry != NULL && s->pin_epoch == cext_store_pin_epoch())
+	if (s->entry != NULL && s->pin_epoch == cext_pin_epoch())
 		cext_store_unpin(s->entry);
 	s->entry = NULL;
 }
@@ -450,7 +451,7 @@ cext_send_json(CextSend *s, CextCall *call)
 		return result;
 	}
 	s->entry = e;
-	s->pin_epoch = cext_store_pin_epoch();
+	s->pin_epoch = cext_pin_epoch();
 	cext_lookup_hit(call, &lookup, e);
 	old = MemoryContextSwitchTo(s->estate->es_query_cxt);
 	cext_store_read(&s->payload, e);

@@ -15,8 +15,7 @@
  *		entry is linked into its bucket.  Whoever brings it to zero frees the
  *		chunks, so neither eviction nor replacement waits for a reader.  A
  *		lookup pins under the shared partition lock, which is all the locking a
- *		hit does.  A backend remembers its pins and drops them when its
- *		transaction or the process ends, whatever happened in between.
+ *		hit does.  cext_pin.c remembers a backend's pins.
  *
  * Eviction
  *		See cext_evict.c.
@@ -35,19 +34,17 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 #include "cext_evict.h"
 #include "cext_guc.h"
+#include "cext_pin.h"
 #include "cext_stats.h"
 
-#define MAX_PINS		64		/* by one backend at a time */
 #define MAX_EVICTIONS	256		/* for one insertion, besides the dead */
 
 typedef struct CextStoreShared
@@ -66,11 +63,7 @@ typedef struct CextStoreShared
 
 static CextStoreShared *store;
 
-/* this backend's pins */
-static CextEntry *pins[MAX_PINS];
-static int	npins;
-static uint32 pin_epoch;		/* changes when all are dropped at once */
-static bool exit_registered;
+static void drop_ref(CextEntry *e);
 
 #define ENTRY(c) ((CextEntry *) CEXT_CHUNK_ADDRESS(c))
 #define CHUNK_OF(e) ((uint32) (((char *) (e) - cext_chunk_base) / CEXT_CHUNK_SIZE))
@@ -128,6 +121,7 @@ cext_store_shmem_init(Size budget)
 	store = ShmemInitStruct("cache_ext store", index_size(l), &found);
 	cext_chunk_shmem_init(l.nchunks);
 	cext_evict_shmem_init(l.nbuckets);
+	cext_pin_init(drop_ref);
 	if (!found)
 	{
 		memset(store, 0, sizeof(CextStoreShared));
@@ -156,6 +150,14 @@ partition_of(uint32 bucket)
  * ----------------------------------------------------------------
  */
 
+/* Partition lock held; room was asked for. */
+static inline void
+pin(CextEntry *e)
+{
+	pg_atomic_fetch_add_u32(&e->refs, 1);
+	cext_pin_note(e);
+}
+
 static void
 drop_ref(CextEntry *e)
 {
@@ -169,40 +171,6 @@ drop_ref(CextEntry *e)
 	LWLockRelease(store->alloc_lock);
 }
 
-static void
-drop_all_pins(void)
-{
-	while (npins > 0)
-		drop_ref(pins[--npins]);
-	pin_epoch++;
-}
-
-static void
-pins_at_exit(int code, Datum arg)
-{
-	drop_all_pins();
-}
-
-static void
-pins_at_xact(XactEvent event, void *arg)
-{
-	if (npins > 0 && (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-					  event == XACT_EVENT_PREPARE))
-		drop_all_pins();
-}
-
-static bool
-may_pin(void)
-{
-	if (unlikely(!exit_registered))
-	{
-		before_shmem_exit(pins_at_exit, (Datum) 0);
-		RegisterXactCallback(pins_at_xact, NULL);
-		exit_registered = true;
-	}
-	return npins < MAX_PINS;
-}
-
 /* Give a pinned entry back, or free a copy. */
 void
 cext_store_unpin(CextEntry *e)
@@ -212,30 +180,7 @@ cext_store_unpin(CextEntry *e)
 		pfree(e);
 		return;
 	}
-	for (int i = npins - 1; i >= 0; i--)
-	{
-		if (pins[i] == e)
-		{
-			pins[i] = pins[--npins];
-			drop_ref(e);
-			return;
-		}
-	}
-}
-
-
-/* May a pin be kept for longer?  Some are left for lookups. */
-bool
-cext_store_may_keep_pin(void)
-{
-	return npins <= MAX_PINS / 2;
-}
-
-/* Whoever keeps one gives it back only if this is still the same. */
-uint32
-cext_store_pin_epoch(void)
-{
-	return pin_epoch;
+	cext_pin_drop(e);
 }
 
 
@@ -279,15 +224,12 @@ cext_store_lookup(const CextIdent *id)
 	LWLock	   *lock = partition_of(bucket);
 	CextEntry  *e;
 
-	if (!may_pin())
+	if (!cext_pin_possible(1))
 		return NULL;
 	LWLockAcquire(lock, LW_SHARED);
 	e = find(id, bucket);
 	if (e != NULL)
-	{
-		pg_atomic_fetch_add_u32(&e->refs, 1);
-		pins[npins++] = e;
-	}
+		pin(e);
 	LWLockRelease(lock);
 	return e;
 }
@@ -303,17 +245,14 @@ cext_store_lookup_hash(uint64 hash, char form)
 	LWLock	   *lock = partition_of(bucket);
 	CextEntry  *e = NULL;
 
-	if (!may_pin())
+	if (!cext_pin_possible(1))
 		return NULL;
 	LWLockAcquire(lock, LW_SHARED);
 	for (uint32 c = store->buckets[bucket]; c != CEXT_NO_CHUNK && e == NULL; c = ENTRY(c)->next)
 		if (ENTRY(c)->hash == hash && ENTRY(c)->form == form)
 			e = ENTRY(c);
 	if (e != NULL)
-	{
-		pg_atomic_fetch_add_u32(&e->refs, 1);
-		pins[npins++] = e;
-	}
+		pin(e);
 	LWLockRelease(lock);
 	return e;
 }
@@ -694,7 +633,7 @@ cext_store_scan_next(CextScan *scan)
 		if (scan->bucket >= store->nbuckets)
 			return NULL;
 		scan->i = scan->n = 0;
-		if (!may_pin() || MAX_PINS - npins < (int) lengthof(scan->found))
+		if (!cext_pin_possible(lengthof(scan->found)))
 			return NULL;
 		lock = partition_of(scan->bucket);
 		LWLockAcquire(lock, LW_SHARED);
@@ -704,8 +643,8 @@ cext_store_scan_next(CextScan *scan)
 		{
 			if (seen++ < scan->skip)
 				continue;
-			pg_atomic_fetch_add_u32(&ENTRY(c)->refs, 1);
-			scan->found[scan->n++] = pins[npins++] = ENTRY(c);
+			pin(ENTRY(c));
+			scan->found[scan->n++] = ENTRY(c);
 		}
 		LWLockRelease(lock);
 		if (scan->n < (int) lengthof(scan->found))

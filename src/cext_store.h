@@ -149,8 +149,6 @@ extern CextEntry *cext_store_lookup_hash(uint64 hash, char form);
 extern void cext_store_describe(CextEntry *entry, CextIdent *id, CextEntryInfo *info);
 extern void cext_store_hit(CextEntry *entry);
 extern void cext_store_unpin(CextEntry *entry);
-extern bool cext_store_may_keep_pin(void);
-extern uint32 cext_store_pin_epoch(void);
 extern bool cext_store_insert(const CextIdent *id, const CextEntryInfo *info,
 							  const char *payload, Size size);
 extern bool cext_store_has_room(const CextEntry *entry, Size ready_size);
