@@ -4,9 +4,15 @@
  *		Entries that this backend keeps from being freed.
  *
  * A pin is a reference counted in the entry, and a note of it here, so that it
- * is given back when the transaction or the process ends, whatever happened in
- * between.  The store counts, since only it knows when an entry may be found;
- * this file remembers, and hands back through the function it was given.
+ * is given back when the transaction or the process ends, or an error ends the
+ * subtransaction that took it; so no error needs to be caught for it.  The store
+ * counts, since only it knows when an entry may be found; this file remembers,
+ * and hands back through the function it was given.
+ *
+ * Who keeps a pin beyond one call may find that it has been given back for him,
+ * and somebody else's is on the same entry; the epoch tells.  If an error has
+ * changed it for a pin that is still there, that one is left to the end of the
+ * transaction.
  *
  * Memory: a fixed array of the process, so that noting a pin, which is done with
  * a lock held, cannot fail.  Whoever wants one asks for room before.
@@ -22,9 +28,15 @@
 
 #define MAX_PINS		64		/* by one backend at a time */
 
-static struct CextEntry *pins[MAX_PINS];
+typedef struct Pin
+{
+	struct CextEntry *entry;
+	int			level;			/* nesting level of the subtransaction */
+} Pin;
+
+static Pin	pins[MAX_PINS];
 static int	npins;
-static uint32 pin_epoch;		/* changes when all are dropped at once */
+static uint32 pin_epoch;		/* changes when an end drops any */
 static bool exit_registered;
 static void (*release_entry) (struct CextEntry *entry);
 
@@ -38,7 +50,7 @@ static void
 drop_all_pins(void)
 {
 	while (npins > 0)
-		release_entry(pins[--npins]);
+		release_entry(pins[--npins].entry);
 	pin_epoch++;
 }
 
@@ -56,6 +68,32 @@ pins_at_xact(XactEvent event, void *arg)
 		drop_all_pins();
 }
 
+static void
+pins_at_subxact(SubXactEvent event, SubTransactionId mySubid,
+				SubTransactionId parentSubid, void *arg)
+{
+	int			level;
+
+	if (likely(npins == 0))
+		return;
+	level = GetCurrentTransactionNestLevel();
+	for (int i = npins - 1; i >= 0; i--)
+	{
+		if (pins[i].level < level)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			pins[i].level = level - 1;
+		else if (event == SUBXACT_EVENT_ABORT_SUB)
+		{
+			struct CextEntry *e = pins[i].entry;
+
+			pins[i] = pins[--npins];
+			release_entry(e);
+			pin_epoch++;
+		}
+	}
+}
+
 /* Is there room for so many more? */
 bool
 cext_pin_possible(int n)
@@ -64,6 +102,7 @@ cext_pin_possible(int n)
 	{
 		before_shmem_exit(pins_at_exit, (Datum) 0);
 		RegisterXactCallback(pins_at_xact, NULL);
+		RegisterSubXactCallback(pins_at_subxact, NULL);
 		exit_registered = true;
 	}
 	return npins + n <= MAX_PINS;
@@ -74,7 +113,8 @@ void
 cext_pin_note(struct CextEntry *e)
 {
 	Assert(npins < MAX_PINS);
-	pins[npins++] = e;
+	pins[npins].entry = e;
+	pins[npins++].level = GetCurrentTransactionNestLevel();
 }
 
 /* Give a pin back. */
@@ -83,7 +123,7 @@ cext_pin_drop(struct CextEntry *e)
 {
 	for (int i = npins - 1; i >= 0; i--)
 	{
-		if (pins[i] == e)
+		if (pins[i].entry == e)
 		{
 			pins[i] = pins[--npins];
 			release_entry(e);

@@ -348,25 +348,14 @@ null_argument(const char *name)
 }
 
 /* The value of a pinned entry, which is unpinned: palloc'd. */
-static pg_noinline Jsonb *
+static Jsonb *
 take_value(CextEntry *e)
 {
-	char	   *result = NULL;
+	CextReader	reader;
+	char	   *result = palloc(e->payload_size);
 
-	PG_TRY();
-	{
-		CextReader	reader;
-
-		cext_store_read(&reader, e);
-		result = palloc(e->payload_size);
-		cext_reader_copy(&reader, result, e->payload_size);
-	}
-	PG_CATCH();
-	{
-		cext_store_unpin(e);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	cext_store_read(&reader, e);
+	cext_reader_copy(&reader, result, e->payload_size);
 	cext_store_hit(e);
 	cext_last_status.from_redis = (e->flags & CEXT_ENTRY_LOCAL) != 0;
 	cext_last_status.created = e->created;

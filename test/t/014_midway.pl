@@ -97,6 +97,28 @@ release($holder, 'start');
 is(end_query($s[0]), '1|miss', 'an error after claiming: the next one fills');
 is(end_query($s[2]), '1|hit', 'and the next waits for it');
 
+# What was pinned is given back with the subtransaction, not only at the end:
+# nobody else could use that memory until then.
+$node->safe_psql('postgres', q{
+	CREATE TABLE hidden (a integer);
+	CREATE FUNCTION reads_hidden() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM hidden'});
+my $large = q{'large', 'SELECT reads_hidden() AS n, repeat(''x'', 3000000) AS x', 600};
+my $fill = "SELECT length(cached_json($large)::text) > 3000000, (cache_last_status()).status";
+my $explain = "SELECT outcome, entry_state FROM cache_explain($large)";
+is($asker->query_safe("BEGIN; $explain"), 'miss|absent', 'explained before it is there');
+is($node->safe_psql('postgres', $fill), 't|miss', 'filled');
+my $used = memory_used($node);
+$asker->query_safe('SAVEPOINT a');
+$locker->query_safe('BEGIN; LOCK TABLE pg_class IN ACCESS EXCLUSIVE MODE');
+begin_query($asker, $explain);
+cancel_in_lookup();
+$asker->query_safe('ROLLBACK TO a');
+$node->safe_psql('postgres', q{SELECT cache_invalidate('large')});
+is($node->safe_psql('postgres', $fill), 't|miss', 'filled anew');
+cmp_ok(memory_used($node), '<', $used + 1000000, 'an error while it was pinned: the old one is gone');
+is($asker->query_safe($explain), 'hit|alive', 'and the transaction goes on');
+$asker->query_safe('COMMIT');
+
 $_->quit for @s, $asker, $locker, $holder;
 $node->stop;
 done_testing();
