@@ -126,12 +126,13 @@ cext_prepared_resolve(TransactionId xid, bool committed)
 	{
 		Prepared   *rec = &table->records[i];
 		uint64		version;
+		uint32		others;
 
 		if (rec->xid != xid)
 			continue;
 		version = committed ? cext_version_draw() : 0;
 		for (uint32 j = 0; j < rec->ntags; j++)
-			cext_slot_end(rec->tags[j], version, 0);
+			(void) cext_slot_end(rec->tags[j], version, 0, &others);
 		rec->xid = InvalidTransactionId;
 		pg_atomic_fetch_sub_u32(&table->used, 1);
 
@@ -179,17 +180,31 @@ cext_prepared_sweep(void)
 }
 
 /*
- * Is everybody who holds this slot a prepared transaction that is not resolved?
- * Each of them will draw a version later than this call.  Neither throws nor
- * waits for anybody but the lock.
+ * While there are any, keep the table as it is: whoever is in it will draw a
+ * version later than cext_prepared_thaw().  False, and nothing to thaw, if there
+ * are none.  Neither throws nor waits for anybody but the lock.
  */
 bool
-cext_prepared_hold_alone(CextTag tag)
+cext_prepared_freeze(void)
+{
+	if (likely(!cext_prepared_any()))
+		return false;
+	LWLockAcquire(table->lock, LW_SHARED);
+	return true;
+}
+
+void
+cext_prepared_thaw(void)
+{
+	LWLockRelease(table->lock);
+}
+
+/* How many hold this slot?  The table is frozen. */
+uint32
+cext_prepared_holders(CextTag tag)
 {
 	uint32		n = 0;
-	bool		alone;
 
-	LWLockAcquire(table->lock, LW_SHARED);
 	for (int i = 0; i < table->size; i++)
 	{
 		Prepared   *rec = &table->records[i];
@@ -197,8 +212,19 @@ cext_prepared_hold_alone(CextTag tag)
 		if (TransactionIdIsValid(rec->xid) && cext_has_tag(rec->tags, rec->ntags, tag))
 			n++;
 	}
-	alone = cext_slot_inflight(tag) == n;
-	LWLockRelease(table->lock);
+	return n;
+}
+
+/* Is everybody who holds this slot a prepared transaction that is not resolved? */
+bool
+cext_prepared_hold_alone(CextTag tag)
+{
+	bool		alone;
+
+	if (!cext_prepared_freeze())
+		return cext_slot_inflight(tag) == 0;
+	alone = cext_slot_inflight(tag) == cext_prepared_holders(tag);
+	cext_prepared_thaw();
 	return alone;
 }
 

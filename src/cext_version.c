@@ -374,11 +374,11 @@ cext_slot_begin(CextTag tag)
 }
 
 /*
- * Step 3 for one slot.  True if nobody else has invalidated it after "since",
- * or is about to.
+ * Step 3 for one slot.  True if nobody else has invalidated it after "since";
+ * *others are about to.
  */
 bool
-cext_slot_end(CextTag tag, uint64 version, uint64 since)
+cext_slot_end(CextTag tag, uint64 version, uint64 since, uint32 *others)
 {
 	uint64		old = pg_atomic_read_u64(&slots[tag]);
 	uint64		new;
@@ -389,7 +389,8 @@ cext_slot_end(CextTag tag, uint64 version, uint64 since)
 		new = (Max(SLOT_VERSION(old), version) << INFLIGHT_BITS) |
 			(SLOT_INFLIGHT(old) - 1);
 	} while (!pg_atomic_compare_exchange_u64(&slots[tag], &old, new));
-	return SLOT_VERSION(old) <= since && SLOT_INFLIGHT(old) == 1;
+	*others = SLOT_INFLIGHT(old) - 1;
+	return SLOT_VERSION(old) <= since;
 }
 
 /* How many transactions that are committing hold the slot? */
@@ -556,15 +557,25 @@ cext_version_publish_more(CextTag tag)
 
 /*
  * Steps 3 and 4.  Returns the version; alone[] tells of each tag whether nobody
- * else has invalidated it after "since", or was about to.
+ * else has invalidated it after "since", or was about to.  Prepared transactions
+ * do not count, as long as none can be resolved between our drawing a version
+ * and our leaving it: each will draw a later one.
  */
 uint64
 cext_version_finish(const CextTag *tags, int ntags, uint64 since, bool *alone)
 {
+	bool		frozen = cext_prepared_freeze();
 	uint64		version = cext_version_draw();
 
 	for (int i = 0; i < ntags; i++)
-		alone[i] = cext_slot_end(tags[i], version, since);
+	{
+		uint32		others;
+
+		alone[i] = cext_slot_end(tags[i], version, since, &others) &&
+			(others == 0 || (frozen && others == cext_prepared_holders(tags[i])));
+	}
+	if (frozen)
+		cext_prepared_thaw();
 	pg_write_barrier();
 	pg_atomic_write_u32(&committing[cext_proc_number()].ntags, 0);
 	return version;

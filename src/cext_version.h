@@ -52,7 +52,7 @@ extern bool cext_version_committing(int i, TransactionId *xid);
 extern bool cext_has_tag(const CextTag *tags, uint32 ntags, CextTag tag);
 extern void cext_slot_begin(CextTag tag);
 extern uint32 cext_slot_inflight(CextTag tag);
-extern bool cext_slot_end(CextTag tag, uint64 version, uint64 since);
+extern bool cext_slot_end(CextTag tag, uint64 version, uint64 since, uint32 *others);
 extern uint64 cext_version_draw(void);
 
 #endif							/* CEXT_VERSION_H */
