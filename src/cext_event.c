@@ -14,8 +14,9 @@
  * cext_relay_json.c knows how to say that.
  *
  * A transaction with more than the queue takes from one, or that has
- * invalidated something while the relay was still off, or after PRE_COMMIT, is
- * "incomplete": nothing of it is queued, and its commit asks for a flush.
+ * invalidated something while the relay was still off, is "incomplete": nothing
+ * of it is queued, and its commit asks for a flush.  So does what is invalidated
+ * after PRE_COMMIT, by another library's callback.
  *
  * Memory: TopTransactionContext.  Collecting may throw, as it happens where the
  * transaction may still fail; reserving and resolving do not.
@@ -91,7 +92,9 @@ static uint32 *offsets;			/* in order of addition */
 static int *levels;				/* ascending */
 static int	nitems;
 static int	offsets_size;
-static int	incomplete;			/* nesting level of what did not fit, or 0 */
+static int	incomplete;			/* nesting level of what is not among them, or
+								 * 0 */
+static CextFlushReason why_incomplete;
 static bool reserving_done;		/* our PRE_COMMIT has run */
 static CextRelayRecord *reserved;
 
@@ -192,6 +195,7 @@ add(CextRelayType type, const char *str, int len)
 	if (reserving_done || !append_item(type, str, len))
 	{
 		incomplete = GetCurrentTransactionNestLevel();
+		why_incomplete = reserving_done ? CEXT_FLUSH_LATE : CEXT_FLUSH_OVERFLOW;
 		return;
 	}
 
@@ -311,15 +315,21 @@ cext_event_reserve(void)
 		incomplete = 0;
 		return;
 	}
-	if (cext_event_missed)
+	if (cext_event_missed && incomplete == 0)
+	{
 		incomplete = 1;
+		why_incomplete = CEXT_FLUSH_ENABLED;
+	}
 	if (nitems == 0 || incomplete > 0)
 		return;
 	reserved = cext_relay_reserve(items, items_len,
 								  GetDatabaseEncoding() == PG_SQL_ASCII ?
 								  PG_SQL_ASCII : PG_UTF8);
 	if (reserved == NULL)
+	{
 		incomplete = 1;
+		why_incomplete = CEXT_FLUSH_OVERFLOW;
+	}
 }
 
 /* It has ended, one way or the other. */
@@ -329,7 +339,7 @@ cext_event_resolve(bool committed)
 	if (reserved != NULL)
 		cext_relay_resolve(reserved, committed);
 	if (unlikely(incomplete > 0) && committed)
-		cext_relay_lost();
+		cext_relay_lost(why_incomplete);
 }
 
 void

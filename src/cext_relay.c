@@ -270,12 +270,13 @@ cext_relay_resolve(CextRelayRecord *rec, bool committed)
 	cext_relay_wake();
 }
 
-/* A transaction has committed whose invalidations found no room. */
+/* A transaction has committed some of whose invalidations are not queued. */
 void
-cext_relay_lost(void)
+cext_relay_lost(CextFlushReason why)
 {
-	pg_atomic_fetch_add_u64(&relay->lost, 1);
-	cext_relay_flush(CEXT_FLUSH_OVERFLOW);
+	if (why == CEXT_FLUSH_OVERFLOW)
+		pg_atomic_fetch_add_u64(&relay->lost, 1);
+	cext_relay_flush(why);
 }
 
 /* Tell subscribers to drop all they have.  What they missed is visible. */

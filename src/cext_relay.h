@@ -57,10 +57,11 @@ typedef enum CextFlushReason
 	CEXT_FLUSH_RESTART,			/* of the server: what was queued is lost */
 	CEXT_FLUSH_ENABLED,			/* nobody listened until now */
 	CEXT_FLUSH_OVERFLOW,		/* no room for a transaction's invalidations */
-	CEXT_FLUSH_PREPARED			/* those of a prepared transaction */
+	CEXT_FLUSH_PREPARED,		/* those of a prepared transaction */
+	CEXT_FLUSH_LATE				/* those of another library's PRE_COMMIT */
 } CextFlushReason;
 
-#define CEXT_FLUSH_REASONS	(CEXT_FLUSH_PREPARED + 1)
+#define CEXT_FLUSH_REASONS	(CEXT_FLUSH_LATE + 1)
 
 typedef struct CextFlush
 {
@@ -85,7 +86,7 @@ extern void cext_relay_init(void);
 extern Size cext_relay_max_len(void);
 extern CextRelayRecord *cext_relay_reserve(const char *items, Size len, int encoding);
 extern void cext_relay_resolve(CextRelayRecord *rec, bool committed);
-extern void cext_relay_lost(void);
+extern void cext_relay_lost(CextFlushReason why);
 extern void cext_relay_wake(void);
 extern void cext_relay_flush(CextFlushReason reason);
 

@@ -33,6 +33,7 @@ static const char *const flush_reasons[] = {
 	[CEXT_FLUSH_ENABLED] = "enabled",
 	[CEXT_FLUSH_OVERFLOW] = "overflow",
 	[CEXT_FLUSH_PREPARED] = "prepared",
+	[CEXT_FLUSH_LATE] = "late",
 };
 
 /* Append "name":"value". */

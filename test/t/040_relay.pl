@@ -70,7 +70,8 @@ is($redis->cli('EXISTS', 'off'), 1, 'while off, nothing was dropped');
 is($all->next, 'flush enabled', 'told on the channel without a database too');
 is($all->{last}{database}, undef, 'which names none');
 $early->query_safe('COMMIT');
-is($sub->next, 'flush overflow', 'what was invalidated before it was on');
+is($sub->next, 'flush enabled', 'what was invalidated before it was on');
+is(relay('overflowed'), 0, '... which has nothing to do with room');
 
 # what is told
 $redis->cli('MSET', map { ("k:$_", 1) } 1 .. 5);
@@ -343,4 +344,20 @@ is($sub->next, 'flush enabled', 'and on again');
 
 $holder->quit;
 $node->stop;
+
+# what another library invalidates late in the commit; see 015_late_writer.pl
+my $late = new_node('late', conf => qq{
+shared_preload_libraries = 'cext_test, cache_ext'
+cache_ext.redis_url = '@{[$redis->url]}'
+cache_ext.storage = shared_memory
+cache_ext.redis_relay = on
+});
+setup($late);
+$late->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 FROM cache_relay});
+$sub = CextRelay->new($redis->socket, $channel);
+$late->safe_psql('postgres', q{BEGIN; SET LOCAL cext_test.pre_commit_sql = 'SELECT cache_invalidate(''late'')';
+	SELECT cache_invalidate('in time'); COMMIT});
+is(join(' ', sort { $a cmp $b } $sub->next, $sub->next), 'flush late key in time', 'too late to be told: a flush besides');
+is($late->safe_psql('postgres', 'SELECT overflowed FROM cache_relay'), '0', '... and no want of room');
+$late->stop;
 done_testing();
