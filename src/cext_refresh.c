@@ -21,6 +21,11 @@
  * compare-and-swap, which makes it his alone to see to it; if nothing comes of
  * it, the next one after that time tries again.
  *
+ * What came from Redis is a copy of this process, so there the claim is in an
+ * array, by the hash of the identity; two entries that share a place may keep
+ * each other from being refreshed for that time.  If shared memory is a tier,
+ * the entry is there now, and the next hit may draw.
+ *
  * Stale while revalidate uses the same claim on an entry that has expired.
  *
  * Who holds the claim hands a recipe to a background worker, and goes on with
@@ -44,10 +49,13 @@
 #define WINDOW			20.0	/* e^-20: once in half a billion hits */
 #define FIRST_LEAD_US	50000	/* before any refresh was seen */
 #define RETRY_US		USECS_PER_SEC	/* at least, between two claims */
+#define REMOTE_CLAIMS	1024
 
 typedef struct RefreshShared
 {
 	pg_atomic_uint64 lead_us;	/* moving average */
+	pg_atomic_uint64 remote[REMOTE_CLAIMS]; /* of entries in Redis: until when
+											 * they are claimed */
 } RefreshShared;
 
 static RefreshShared *shared;
@@ -65,7 +73,11 @@ cext_refresh_shmem_init(void)
 
 	shared = ShmemInitStruct("cache_ext refresh", cext_refresh_shmem_size(), &found);
 	if (!found)
+	{
 		pg_atomic_init_u64(&shared->lead_us, FIRST_LEAD_US);
+		for (int i = 0; i < REMOTE_CLAIMS; i++)
+			pg_atomic_init_u64(&shared->remote[i], 0);
+	}
 }
 
 /* XFetch's delta. */
@@ -95,7 +107,8 @@ cext_refresh_due(CextEntry *e, const CextStaying *staying)
 {
 	double		early;
 
-	if (staying->ahead <= 0 || !cext_enable_writes)
+	if (staying->ahead <= 0 || !cext_enable_writes ||
+		((e->flags & CEXT_ENTRY_LOCAL) != 0 && cext_storage_memory()))
 		return false;
 	early = -cost_us(e->fill_us) * staying->ahead *
 		log(1.0 - pg_prng_double(&pg_global_prng_state));
@@ -107,12 +120,14 @@ bool
 cext_refresh_claim(CextEntry *e)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	uint64		from = pg_atomic_read_u64(&e->refresh);
+	pg_atomic_uint64 *claim = (e->flags & CEXT_ENTRY_LOCAL) != 0 ?
+		&shared->remote[e->hash % REMOTE_CLAIMS] : &e->refresh;
+	uint64		from = pg_atomic_read_u64(claim);
 	uint64		again = now + (uint64) Max(RETRY_US, 4 * cost_us(e->fill_us));
 
 	if (!cext_enable_writes || (from != CEXT_NO_REFRESH && (uint64) now < from))
 		return false;
-	return pg_atomic_compare_exchange_u64(&e->refresh, &from, again);
+	return pg_atomic_compare_exchange_u64(claim, &from, again);
 }
 
 /* Leave a pinned entry to a worker.  False if we have to do it ourselves. */

@@ -60,6 +60,7 @@ typedef struct WireHeader
 	uint64		xmax;
 	int64		created;
 	int64		expires;
+	int64		refresh;		/* when a hit is to think of computing it anew */
 	uint32		dbid;
 	uint32		roleid;
 	uint32		nrows;
@@ -226,6 +227,7 @@ cext_wire_encode(const CextIdent *id, const CextEntryInfo *info,
 	header.xmax = info->xmax;
 	header.created = info->created;
 	header.expires = info->expires;
+	header.refresh = info->refresh == 0 ? CEXT_NO_REFRESH : info->refresh;
 	header.dbid = id->dbid;
 	header.roleid = id->roleid;
 	header.nrows = info->nrows;
@@ -393,7 +395,7 @@ cext_wire_decode(const char *bytes, Size length, const CextIdent *id,
 	pg_atomic_init_u32(&e->refs, 1);
 	pg_atomic_init_u32(&e->hits, 0);
 	pg_atomic_init_u64(&e->globs, header.globs);
-	pg_atomic_init_u64(&e->refresh, CEXT_NO_REFRESH);
+	pg_atomic_init_u64(&e->refresh, header.refresh);
 	e->hash = id->hash;
 	e->stamp = header.stamp;
 	e->created = header.created;
