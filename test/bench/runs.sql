@@ -54,3 +54,17 @@ $$;
 CREATE FUNCTION spread(m float8, lo float8, hi float8) RETURNS text LANGUAGE sql AS $$
     SELECT digits(m) || ' (' || digits(lo) || '–' || digits(hi) || ')'
 $$;
+
+-- How two candidates compare: against the floor of the same round, then each
+-- other.
+CREATE FUNCTION versus(part text, what text, other text, shape text, mode text, clients int,
+    OUT m float8, OUT lo float8, OUT hi float8) LANGUAGE sql AS $$
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a.ratio / b.ratio), min(a.ratio / b.ratio), max(a.ratio / b.ratio)
+    FROM rounds a JOIN rounds b USING (part, shape, mode, clients, round)
+    WHERE (a.part, a.what, b.what, a.shape, a.mode, a.clients) = ($1, $2, $3, $4, $5, $6)
+$$;
+
+-- What is to be reached, and what was.
+CREATE TABLE goals (
+    nth int GENERATED ALWAYS AS IDENTITY, what text, operator text, figure numeric,
+    m float8, lo float8, hi float8);

@@ -1,0 +1,3 @@
+-- test/bench/parts/memory.sql
+
+CREATE TABLE entry_memory (payload bigint, entries bigint, bookkeeping double precision, in_store double precision);
