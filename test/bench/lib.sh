@@ -12,12 +12,14 @@
 
 WARM=5						# calls of a session before its clock starts
 PIN=						# what starts pgbench on the right processors
+HOST= PORT=5432				# the server to ask, by its socket
+VIA=						# what of runs.via a session has
 wrong=0
 
 # q [psql options]: on the server at $HOST.
 q()
 {
-	PGHOST=$HOST PGUSER=postgres PGDATABASE=bench "$BINDIR/psql" -XAtq -v ON_ERROR_STOP=1 "$@" </dev/null
+	PGHOST=$HOST PGPORT=$PORT PGUSER=postgres PGDATABASE=bench "$BINDIR/psql" -XAtq -v ON_ERROR_STOP=1 "$@" </dev/null
 }
 
 # Run a script from standard input.
@@ -30,7 +32,7 @@ script()
 # pgb [pgbench options]
 pgb()
 {
-	(cd "$WORK" && PGHOST=$HOST PGUSER=postgres exec $PIN "$BINDIR/pgbench" "$@" bench) \
+	(cd "$WORK" && PGHOST=$HOST PGPORT=$PORT PGUSER=postgres exec $PIN "$BINDIR/pgbench" "$@" bench) \
 		</dev/null >"$WORK/pgbench.log" 2>&1 || { tail -5 "$WORK/pgbench.log"; die "pgbench failed"; }
 }
 
@@ -85,13 +87,18 @@ start_server()
 
 # pin LIST: let clients and backends to come run on these processors.  One
 # client and its backend share one: they never run at the same time, and waking
-# a processor that sleeps takes longer than a hit, and never the same.
+# a processor that sleeps takes longer than a hit, and never the same.  The same
+# goes for the peers.
 pin()
 {
+	local pid
+
 	PIN=
 	[ -n "$ALL_CPUS" ] || return 0
+	for pid in $(head -1 "$HOST/data/postmaster.pid") $(peer_pids); do
+		taskset -acp "$1" "$pid" >/dev/null || return
+	done
 	PIN="taskset -c $1"
-	taskset -cp "$1" "$(head -1 "$HOST/data/postmaster.pid")" >/dev/null || PIN=
 }
 
 pin_to_one()
@@ -99,18 +106,23 @@ pin_to_one()
 	pin "${ALL_CPUS##*[,-]}"
 }
 
-# Sets CLOCK, an SQL query for the backend's CPU time in ns and the time of day.
-# The kernel tells the former to the nanosecond, as of the last time that the
-# backend went to sleep, or else in ticks.
+# cpu_time PID: SQL for the CPU time of a process, in ns.  The kernel tells it to
+# the nanosecond, as of the last time that the process went to sleep, or else in
+# ticks.
+cpu_time()
+{
+	if grep -q '^[1-9]' /proc/$$/schedstat 2>/dev/null; then
+		say "split_part(pg_read_file(concat('/proc/', $1, '/schedstat')), ' ', 1)::bigint"
+	else
+		say "(SELECT (f[12]::bigint + f[13]::bigint) * $((1000000000 / $(getconf CLK_TCK))) FROM string_to_array(
+			regexp_replace(pg_read_file(concat('/proc/', $1, '/stat')), '.*[)] ', ''), ' ') f)" | tr '\n\t' '  '
+	fi
+}
+
+# Sets CLOCK, an SQL query for the backend's CPU time and the time of day.
 set_clock()
 {
-	local cpu="split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
-
-	if ! grep -q '^[1-9]' /proc/$$/schedstat 2>/dev/null; then
-		cpu="(SELECT (f[12]::bigint + f[13]::bigint) * $((1000000000 / $(getconf CLK_TCK)))"
-		cpu+=" FROM string_to_array(regexp_replace(pg_read_file('/proc/self/stat'), '.*[)] ', ''), ' ') f)"
-	fi
-	CLOCK="SELECT $cpu AS c, extract(epoch FROM clock_timestamp()) AS t"
+	CLOCK="SELECT $(cpu_time "'self'") AS c, extract(epoch FROM clock_timestamp()) AS t"
 }
 
 # The calls of one block: times SQL [SETS]; bundled, they are one message in
@@ -152,15 +164,15 @@ passes()
 	[ "$mode" = "$protocol" ] || bundled=1
 	{
 		printf '%s\n' '\set p :p + 1' "$CLOCK \\gset a0_" "$CLOCK \\gset a1_"
-		values="('$part', 'nothing', '$shape', '$mode', 1, $round, :p, 0, :a0_t::numeric, :a1_t::numeric, :a1_c::bigint - :a0_c::bigint)"
+		values="note('$part', 'nothing', '$shape', '$mode', 1, $round, :p, 0, :a0_t::numeric, :a1_t::numeric, :a1_c::bigint - :a0_c::bigint, '$VIA')"
 		while IFS='|' read -r what times sql sets; do
 			block "$times" "$sql" "$sets"
 			say "$CLOCK \\gset a$((n + 1))_"
-			values+=", ('$part', '$what', '$shape', '$mode', 1, $round, :p, $times,"
-			values+=" :a${n}_t::numeric, :a$((n + 1))_t::numeric, :a$((n + 1))_c::bigint - :a${n}_c::bigint)"
+			values+=", note('$part', '$what', '$shape', '$mode', 1, $round, :p, $times,"
+			values+=" :a${n}_t::numeric, :a$((n + 1))_t::numeric, :a$((n + 1))_c::bigint - :a${n}_c::bigint, '$VIA')"
 			n=$((n + 1))
 		done
-		printf '%s\n' '\if :p > 0' "INSERT INTO runs VALUES $values;" '\endif'
+		printf '%s\n' '\if :p > 0' "SELECT $values;" '\endif'
 	} >"$WORK/session.sql"
 	pgb -n -M "$protocol" -c 1 -t $((PASSES + 1)) -D p=-1 -D k="${FIRST_KEY:-0}" -f "$WORK/session.sql"
 }
@@ -180,7 +192,7 @@ session()
 		$8
 		\\if :i = $last
 		$CLOCK \\gset b_
-		INSERT INTO runs VALUES ('$1', '$2', '$3', '$4', $5, $6, 0, $7, :a_t::numeric, :b_t::numeric, :b_c::bigint - :a_c::bigint);
+		SELECT note('$1', '$2', '$3', '$4', $5, $6, 0, $7, :a_t::numeric, :b_t::numeric, :b_c::bigint - :a_c::bigint, '$VIA');
 		\\endif
 	END
 	pgb -n -M "$4" -c "$5" -j $((($5 + 1) / 2)) -t $last -D i=0 -f "$WORK/session.sql"
@@ -189,10 +201,10 @@ session()
 declare -A CALLS
 
 # measure PART WHAT SHAPE MODE CLIENTS ROUND SQL [SETS]: the same for
-# $SESSION_MS; round 0 finds out how many calls that is.
+# $SESSION_MS; round 0 finds out how many calls that is, from $FIRST_CALLS on.
 measure()
 {
-	local n=3 id="$1/$2/$3/$4/$5"
+	local n=${FIRST_CALLS:-3} id="$1/$2/$3/$4/$5"
 
 	if [ "$6" != 0 ]; then
 		session "${@:1:6}" ${CALLS[$id]} "${@:7}"
@@ -225,6 +237,16 @@ table()
 	} >>"$RESULTS/results.md"
 }
 
+# chart NAME TITLE UNIT AXIS QUERY: bars as SVG.  AXIS is linear or log; the
+# query returns panel, row, value, and the lowest and highest round's.
+chart()
+{
+	q -F $'\t' -c "$5" | awk -v title="$2" -v unit="$3" -v axis="$4" -v source="$SOURCE" -f "$BENCH/chart.awk" \
+		>"$RESULTS/$1.svg" || exit 1
+	[ -s "$RESULTS/$1.svg" ] || { rm -f "$RESULTS/$1.svg"; return 0; }
+	printf '![%s](%s.svg)\n\n' "$2" "$1" >>"$RESULTS/results.md"
+}
+
 # Columns of results, for a table.
 FIGURES="what, round(rate::numeric) AS \"per second\", spread(ratio, ratio_min, ratio_max) AS ratio,
 	spread(cpu, cpu_min, cpu_max) AS \"server CPU, µs\", digits(more) AS \"above the first, µs\""
@@ -241,7 +263,7 @@ goals_table()
 {
 	[ "$(q -c 'SELECT count(*) FROM goals')" != 0 ] || return 0
 	table goals "Goals" "
-		SELECT what AS goal, operator || ' ' || figure AS \"to reach\", spread(m, lo, hi) AS measured,
+		SELECT what AS goal, operator || ' ' || figure AS \"to reach\", concat(three(m), ' (', three(lo), '–', three(hi), ')') AS measured,
 			CASE WHEN CASE operator WHEN '>=' THEN m >= figure ELSE m <= figure END THEN 'yes' ELSE 'no' END AS reached
 		FROM goals ORDER BY nth"
 }

@@ -59,6 +59,19 @@ $$;
 CREATE UNIQUE INDEX ON mv (pos);
 CREATE UNIQUE INDEX ON mv_doc (pos);
 
+-- Peer: tables with nothing but the rows of a shape, in order.  That of the
+-- document is pgpool-II's, too, which caches no query that calls STABLE
+-- functions.
+DO $$
+DECLARE
+    s shapes;
+BEGIN
+    FOR s IN SELECT * FROM shapes LOOP
+        EXECUTE format('CREATE TABLE rows_%s AS %s', s.n, s.query);
+    END LOOP;
+END
+$$;
+
 -- Peer: the cache table that an application makes for itself, with the answer
 -- as one value of text or jsonb, among 10,000 others.
 CREATE UNLOGGED TABLE kv (key text COLLATE "C" PRIMARY KEY, value text NOT NULL, expires timestamptz NOT NULL);
