@@ -19,7 +19,6 @@ function number(v)
 {
 	if (v >= 100) return sprintf("%.0f", v)
 	if (v >= 10) return sprintf("%.1f", v)
-	if (v >= 0.995) return sprintf("%.2f", v)
 	if (v >= 0.1) return sprintf("%.2f", v)
 	if (v >= 0.01) return sprintf("%.3f", v)
 	return sprintf("%.1g", v)

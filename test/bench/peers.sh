@@ -7,8 +7,8 @@
 #	start_memcached		with pgmemcache in the database bench
 #	start_pgpool		sets POOL, its socket directory, and POOL_CLOCK
 #
-# as the user that owns $WORK, on Unix sockets there, and stopped by their pids.
-# Each returns false, and leaves a reason in WHY, if it cannot be had.
+# as the user that owns $WORK, on Unix sockets there, and stopped, by their pids,
+# by stop_peers or at the end.  Each returns false, and leaves a reason in WHY, if it cannot be had.
 
 PEERS=()					# NAME=pid, of those that run
 POOL= POOL_PORT=9999 REDIS_SOCK=
@@ -82,21 +82,19 @@ peer_pids()
 
 stop_peers()
 {
-	local rc=$? p pid i
+	local p pid i
 
 	[ -z "$MADE_POLICY" ] || rm -f "$MADE_POLICY"
-	if [ -n "$WORK" ] && [ -z "$KEEP_WORK" ]; then
-		for p in ${PEERS[@]+"${PEERS[@]}"}; do
-			pid=${p#*=}
-			case $(readlink "/proc/$pid/cwd" 2>/dev/null) in "$WORK" | "$WORK"/*) ;; *) continue ;; esac
-			kill -INT "$pid" 2>/dev/null
-			for ((i = 0; i < 50; i++)); do
-				kill -0 "$pid" 2>/dev/null || break
-				sleep 0.1
-			done
+	for p in ${PEERS[@]+"${PEERS[@]}"}; do
+		pid=${p#*=}
+		case $(readlink "/proc/$pid/cwd" 2>/dev/null) in "$WORK" | "$WORK"/*) ;; *) continue ;; esac
+		kill -INT "$pid" 2>/dev/null
+		for ((i = 0; i < 50; i++)); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
 		done
-	fi
-	return $rc
+	done
+	PEERS=() POOL= REDIS_SOCK=
 }
 
 # ---------------------------------------------------------------------------

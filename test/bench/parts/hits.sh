@@ -262,7 +262,6 @@ hits()
 		verify $n
 	done
 	stop_peers
-	PEERS=() POOL=
 	q -c "UPDATE runs SET shape = (SELECT shape FROM shapes WHERE n::text = runs.shape) WHERE part = 'hits'"
 }
 
@@ -294,8 +293,9 @@ hits_tables()
 		case $mode in *-bundled) continue ;; esac
 		chart hits-$mode-$clients "What a hit takes: $name" 'Calls per second, as a ratio to SELECT 1' log "
 			SELECT shape, what, ratio, ratio_min, ratio_max FROM results JOIN shapes USING (shape)
-			WHERE (part, mode, clients) = ('hits', '$mode', $clients) AND what NOT LIKE '%argument'
-			ORDER BY n = 0, n, array_position($ORDER, what)"
+			WHERE (part, mode, clients) = ('hits', '$mode', $clients) AND what NOT IN ('cached_query, an argument',
+				'cached_json, an argument', 'the query itself')
+			ORDER BY array_position($ORDER, what), n = 0, n"
 	done
 }
 
