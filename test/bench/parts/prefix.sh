@@ -1,0 +1,85 @@
+# test/bench/parts/prefix.sh - dropping 10,000 keys by their prefix, here and in Redis
+#
+# Of many keys, 10,000 begin with course:7:.  Each way is timed at its client.
+
+PREFIXED=10000
+
+# prefix_latency SQL: of one transaction, in a session that has run others like
+# it, whose key is :id.
+prefix_latency()
+{
+	cat >"$WORK/session.sql" <<-END
+		\\set i :i + 1
+		\\set id CASE WHEN :i = 20 THEN 7 ELSE 100 + :i END
+		$1
+	END
+	rm -f "$WORK"/prefix.*
+	pgb -n -M prepared -c 1 -t 20 -D i=0 -l --log-prefix=prefix -f "$WORK/session.sql"
+	awk 'END { print $3 }' "$WORK"/prefix.*
+}
+
+# prefix_redis COURSE KEYS: all of one course, or spread over a thousand from there
+prefix_redis()
+{
+	awk -v course=$1 -v n=$2 'BEGIN {
+		v = "[{\"one\": 1}]"
+		for (i = 1; i <= n; i++) {
+			k = "course:" (course + (course == 7 ? 0 : i % 1000)) ":" i
+			printf "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", length(k), k, length(v), v
+		}
+	}' | redis-cli -s "$REDIS_SOCK" --pipe >/dev/null || die "could not fill Redis"
+}
+
+prefix()
+{
+	local round us n many=${ENTRIES##* } alive="SELECT count(*) FROM cache_entries WHERE alive AND key LIKE 'course:"
+	local fill="SELECT count(cached_json('course:7:' || i, 'SELECT 1 AS one', 86400)) FROM generate_series(1, $PREFIXED) i"
+
+	# shellcheck disable=SC2046
+	as_user "${CC:-gcc}" -O2 -o "$WORK/unlink" "$WORK/src/test/bench/unlink.c" $(pkg-config --cflags --libs hiredis) ||
+		die "could not build unlink.c"
+	start_redis
+	run_job q -o /dev/null -c 'SELECT cache_clear()' -c "SELECT count(cached_json('course:' || 1000 + i % 1000 || ':' || i,
+		'SELECT 1 AS one', 86400)) FROM generate_series(1, $((many - PREFIXED))) i" || die "no entries"
+	prefix_redis 1000 $((many - PREFIXED))
+	for ((round = 1; round <= (QUICK ? 3 : 7); round++)); do
+		q -o /dev/null -c "$fill"
+		us=$(prefix_latency 'UPDATE course SET v = v + 1 WHERE id = :id;')
+		[ "$(q -c "${alive}7:%'")" = 0 ] || complain "prefix: the trigger left entries"
+		q -c "INSERT INTO prefix VALUES ('UPDATE of one row, cache_attach', $round, $us)"
+
+		q -o /dev/null -c "$fill"
+		[ "$(q -c "${alive}7:%'")" = $PREFIXED ] || complain "prefix: $PREFIXED entries were not there"
+		us=$(prefix_latency "SELECT cache_invalidate('course:' || :id || ':*');")
+		[ "$(q -c "${alive}7:%'")" = 0 ] || complain "prefix: cache_invalidate() left entries"
+		q -c "INSERT INTO prefix VALUES ('cache_invalidate(), with its count', $round, $us)"
+
+		prefix_redis 7 $PREFIXED
+		read -r us n < <(as_user "$WORK/unlink" "$REDIS_SOCK" course:7:)
+		[ "$n" = $PREFIXED ] || die "Redis dropped $n keys"
+		q -c "INSERT INTO prefix VALUES ('Redis, SCAN and UNLINK', $round, $us)"
+
+		us=$(prefix_latency 'UPDATE course_none SET v = v + 1 WHERE id = :id;')
+		q -c "INSERT INTO prefix VALUES ('UPDATE of one row, no trigger', $round, $us)"
+	done
+	n=$(q -c "$alive%'")
+	[ $n = $((many - PREFIXED)) ] || say "    of the other $((many - PREFIXED)) entries, $((many - PREFIXED - n)) went by chance"
+	stop_redis
+	q -o /dev/null -c 'SELECT cache_clear()'
+}
+
+prefix_tables()
+{
+	table prefix "Dropping $PREFIXED keys by their prefix, of ${ENTRIES##* }, as the client sees it, µs" "
+		SELECT what, count(*) AS rounds, spread(percentile_cont(0.5) WITHIN GROUP (ORDER BY us), min(us), max(us)) AS \"µs\",
+			digits(percentile_cont(0.5) WITHIN GROUP (ORDER BY redis / us)) AS \"times as fast as Redis\"
+		FROM (SELECT *, max(us) FILTER (WHERE what LIKE 'Redis%') OVER (PARTITION BY round) AS redis FROM prefix) p
+		GROUP BY what ORDER BY max(redis / us) DESC"
+}
+
+prefix_goals()
+{
+	goal "dropping a prefix of $PREFIXED among ${ENTRIES##* } keys by trigger, against SCAN and UNLINK in Redis" '>=' 1000 \
+		"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY r.us / t.us), min(r.us / t.us), max(r.us / t.us)
+		FROM prefix r JOIN prefix t USING (round) WHERE r.what LIKE 'Redis%' AND t.what LIKE 'UPDATE%cache_attach%'"
+}
