@@ -81,6 +81,13 @@ start_server()
 	q -f "$BENCH/runs.sql" || exit 1
 }
 
+# Stop and start the server at $HOST.
+restart_server()
+{
+	as_user "$BINDIR/pg_ctl" -D "$HOST/data" -l "$HOST/log" -w restart >/dev/null ||
+		{ tail -20 "$HOST/log"; die "the server does not start again"; }
+}
+
 # ---------------------------------------------------------------------------
 # Measuring
 # ---------------------------------------------------------------------------

@@ -33,7 +33,7 @@ CREATE VIEW compared AS
            cpu - CASE via WHEN '' THEN pass_cpu ELSE round_cpu END AS more
     FROM (SELECT p.*, max(rate) FILTER (WHERE floor) OVER pass AS pass_rate,
                  max(cpu) FILTER (WHERE floor) OVER pass AS pass_cpu
-          FROM (SELECT *, what = CASE part WHEN 'hits' THEN 'SELECT 1' WHEN 'writes' THEN 'no trigger'
+          FROM (SELECT *, what = CASE part WHEN 'hits' THEN 'SELECT 1' WHEN 'writes' THEN 'no trigger' WHEN 'relay' THEN 'no trigger'
                        WHEN 'fills' THEN 'the query itself' ELSE 'not preloaded' END AS floor
                 FROM passes) p
           WINDOW pass AS (PARTITION BY part, via, shape, mode, clients, round, pass)) p

@@ -4,12 +4,6 @@
 # eviction.pl makes the traces, and simulates other policies with the memory
 # that this server has.
 
-# Start it with nothing in the cache.
-restart_empty()
-{
-	as_user "$BINDIR/pg_ctl" -D "$HOST/data" -l "$HOST/log" -w restart >/dev/null || die "the server does not start again"
-}
-
 eviction()
 {
 	local main=$HOST trace limit n=$((QUICK ? 10000 : 60000)) size sizes=()
@@ -18,7 +12,7 @@ eviction()
 	pin_to_one
 	as_user tee -a "$HOST/data/postgresql.conf" <<<'cache_ext.save_entries = off' >/dev/null
 	q -c 'CREATE EXTENSION cache_ext' -f "$BENCH/parts/eviction.sql" || exit 1
-	restart_empty
+	restart_server
 
 	# what an entry of each size takes
 	limit=$(q -c 'SELECT memory_limit / 256 FROM cache_stats')
@@ -34,7 +28,7 @@ eviction()
 		-c 'VACUUM ANALYZE traces' || exit 1
 	while IFS= read -r trace; do
 		say "    $trace, after $((SECONDS - t0)) s"
-		restart_empty
+		restart_server
 		run_job q -c "CALL replay('$trace')" || die "the trace $trace failed"
 	done < <(cut -f1 "$WORK/traces" | uniq)
 	q -c "\\copy (SELECT * FROM traces ORDER BY trace, nth) TO '$WORK/traces'" || exit 1
