@@ -5,7 +5,7 @@
 # backend that is killed with -9 takes all sessions with it, as the postmaster's
 # rule is; whoever connects again meets a cold key.)
 #
-# Hot: 8 clients ask for ten times its life for a key that takes 50 ms.
+# Hot: 8 clients ask for ten times its life for a key that takes 20 ms.
 #
 # Restart: of 1,000 keys in use, how many answer in the first second after?
 
@@ -49,7 +49,7 @@ cold()
 
 hot()
 {
-	local policy before main=$HOST life=$((QUICK ? 200 : 1000)) keys t
+	local policy before main=$HOST life=$((QUICK ? 100 : 800)) keys t
 
 	MEMORY=16MB start_server "$WORK/hotter" preload
 	pin "$ALL_CPUS"
@@ -65,8 +65,8 @@ hot()
 	cold 'the first is terminated' pg_terminate_backend
 
 	for policy in none refresh_ahead stale_while_revalidate both; do
-		q -o /dev/null -c "SELECT cached_json('$policy:1', 'SELECT takes(50)', NULL)" -c 'SELECT cache_stats_reset()'
-		hot_pgb "SELECT cached_json('$policy:1', 'SELECT takes(50)', NULL);" -c 8 -j 1 -T $((life / 100))
+		q -o /dev/null -c "SELECT cached_json('$policy:1', 'SELECT takes(20)', NULL)" -c 'SELECT cache_stats_reset()'
+		hot_pgb "SELECT cached_json('$policy:1', 'SELECT takes(20)', NULL);" -c 8 -j 1 -T $((life / 100))
 		q -c "INSERT INTO hot SELECT '$policy', hits + misses, misses, coalesced, stale_hits, refreshes, $MEDIAN, $SLOWEST FROM cache_stats"
 	done
 
@@ -94,7 +94,7 @@ hot_tables()
 	table cold "50 clients at once for a missing key that takes 300 ms" "
 		SELECT what, answered, completed AS \"executions completed\", digits(median_ms) AS \"median, ms\", digits(slowest_ms) AS \"slowest, ms\"
 		FROM cold"
-	table hot "8 clients for ten times its life on a key that takes 50 ms and lives $((QUICK ? 200 : 1000)) ms" "
+	table hot "8 clients for ten times its life on a key that takes 20 ms and lives $((QUICK ? 100 : 800)) ms" "
 		SELECT policy, calls, misses, waited AS \"waited for another\", stale, refreshes AS \"in the background\",
 			digits(median_ms) AS \"median, ms\", digits(slowest_ms) AS \"slowest, ms\"
 		FROM hot"

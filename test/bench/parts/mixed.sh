@@ -44,7 +44,7 @@ mixture()
 	q -o /dev/null -c 'SELECT cache_stats_reset(), pg_stat_reset()'
 
 	printf '%s\n' '\set id 1 + permute(random_zipfian(1, 1000, 1.1) - 1, 1000)' 'SELECT mix_write(:id);' >"$WORK/write.sql"
-	pgb -n -M prepared -c $clients -j 2 -T $((QUICK ? 1 : 4)) --random-seed=$round \
+	pgb -n -M prepared -c $clients -j 2 -T $((QUICK ? 1 : 3)) --random-seed=$round \
 		-f "$WORK/read.sql@$((100 - writes))" -f "$WORK/write.sql@$writes"
 	rate=$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$WORK/pgbench.log" | tail -1)
 	reads=$(sed -n 's/^ - \([0-9]*\) transactions.*/\1/p' "$WORK/pgbench.log" | head -1)
@@ -58,7 +58,7 @@ mixed()
 
 	pin "$ALL_CPUS"
 	for ((round = 1; round <= (QUICK ? 1 : 3); round++)); do
-		for writes in 5 20 50; do
+		for writes in $([ -n "$QUICK" ] && say 20 || say 5 20 50); do
 			say "    round $round, $writes % writes, after $((SECONDS - t0)) s"
 			for method in 'no cache' cached_json 'PL/pgSQL get or compute'; do
 				mixture $writes "$method" $round

@@ -42,7 +42,7 @@ prefix()
 	run_job q -o /dev/null -c 'SELECT cache_clear()' -c "SELECT count(cached_json('course:' || 1000 + i % 1000 || ':' || i,
 		'SELECT 1 AS one', 86400)) FROM generate_series(1, $((many - PREFIXED))) i" || die "no entries"
 	prefix_redis 1000 $((many - PREFIXED))
-	for ((round = 1; round <= (QUICK ? 3 : 7); round++)); do
+	for ((round = 1; round <= (QUICK ? 2 : 5); round++)); do
 		q -o /dev/null -c "$fill"
 		us=$(prefix_latency 'UPDATE course SET v = v + 1 WHERE id = :id;')
 		[ "$(q -c "${alive}7:%'")" = 0 ] || complain "prefix: the trigger left entries"
