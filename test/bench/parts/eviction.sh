@@ -50,4 +50,9 @@ eviction_tables()
 	done
 	table eviction "A cache too small, from empty" "
 		SELECT trace $cells FROM eviction GROUP BY trace ORDER BY trace"
+	for policy in hits saved; do
+		chart eviction-$policy "A cache too small: $([ $policy = hits ] && say hits || say 'computing time saved')" '%' linear "
+			SELECT trace, policy, 100 * $policy, 100 * $policy, 100 * $policy
+			FROM eviction ORDER BY trace, array_position('{cache_ext,LRU,Belady,bound}', policy)"
+	done
 }

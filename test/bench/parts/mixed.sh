@@ -80,8 +80,10 @@ mixed_tables()
 		SELECT writes AS \"writes, %\", method, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY rate)::numeric) AS \"per second\",
 			spread(percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio), min(ratio), max(ratio)) AS \"against no cache\",
 			round(100 - 100.0 * sum(computed) / sum(reads), 1) AS \"hits, %\", sum(reads) AS answers, sum(wrong) AS wrong
-		FROM (SELECT *, rate / max(rate) FILTER (WHERE method = 'no cache') OVER (PARTITION BY writes, round) AS ratio FROM mixed) m
-		GROUP BY 1, 2 ORDER BY 1, method <> 'no cache', method"
+		FROM mixed_ratio GROUP BY 1, 2 ORDER BY 1, method <> 'no cache', method"
+	chart mixed 'Reads and writes at once' 'Transactions per second, as a ratio to no cache' linear "
+		SELECT writes || ' % writes', method, percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio), min(ratio), max(ratio)
+		FROM mixed_ratio WHERE method <> 'no cache' GROUP BY writes, method ORDER BY writes, method"
 }
 
 mixed_goals()

@@ -42,3 +42,5 @@ $$;
 
 CREATE TABLE mixed (
     writes int, method text, round int, clients int, rate float8, reads bigint, computed bigint, wrong bigint);
+CREATE VIEW mixed_ratio AS
+    SELECT *, rate / max(rate) FILTER (WHERE method = 'no cache') OVER (PARTITION BY writes, round) AS ratio FROM mixed;

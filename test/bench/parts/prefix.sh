@@ -27,7 +27,7 @@ prefix_redis()
 			k = "course:" (course + (course == 7 ? 0 : i % 1000)) ":" i
 			printf "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", length(k), k, length(v), v
 		}
-	}' | redis-cli -s "$REDIS_SOCK" --pipe >/dev/null || die "could not fill Redis"
+	}' | redis_cli --pipe >/dev/null || die "could not fill Redis"
 }
 
 prefix()
@@ -38,7 +38,7 @@ prefix()
 	# shellcheck disable=SC2046
 	as_user "${CC:-gcc}" -O2 -o "$WORK/unlink" "$WORK/src/test/bench/unlink.c" $(pkg-config --cflags --libs hiredis) ||
 		die "could not build unlink.c"
-	start_redis
+	start_redis || { say "    without Redis: $WHY"; return; }
 	run_job q -o /dev/null -c 'SELECT cache_clear()' -c "SELECT count(cached_json('course:' || 1000 + i % 1000 || ':' || i,
 		'SELECT 1 AS one', 86400)) FROM generate_series(1, $((many - PREFIXED))) i" || die "no entries"
 	prefix_redis 1000 $((many - PREFIXED))
@@ -64,7 +64,7 @@ prefix()
 	done
 	n=$(q -c "$alive%'")
 	[ $n = $((many - PREFIXED)) ] || say "    of the other $((many - PREFIXED)) entries, $((many - PREFIXED - n)) went by chance"
-	stop_redis
+	stop_peers
 	q -o /dev/null -c 'SELECT cache_clear()'
 }
 
@@ -74,7 +74,9 @@ prefix_tables()
 		SELECT what, count(*) AS rounds, spread(percentile_cont(0.5) WITHIN GROUP (ORDER BY us), min(us), max(us)) AS \"µs\",
 			digits(percentile_cont(0.5) WITHIN GROUP (ORDER BY redis / us)) AS \"times as fast as Redis\"
 		FROM (SELECT *, max(us) FILTER (WHERE what LIKE 'Redis%') OVER (PARTITION BY round) AS redis FROM prefix) p
-		GROUP BY what ORDER BY max(redis / us) DESC"
+		GROUP BY what ORDER BY percentile_cont(0.5) WITHIN GROUP (ORDER BY us)"
+	chart prefix "Dropping $PREFIXED keys by their prefix, of ${ENTRIES##* }" 'µs' log "
+		SELECT '', what, percentile_cont(0.5) WITHIN GROUP (ORDER BY us) AS m, min(us), max(us) FROM prefix GROUP BY what ORDER BY m"
 }
 
 prefix_goals()

@@ -12,13 +12,13 @@ relay_switch()
 # stopped, so many transactions commit, and it goes on.
 relay_drain()
 {
-	local pid flushes got
+	local pid flushes got subscriber
 
 	flushes=$(q -c 'SELECT flushes FROM cache_relay')
-	awk 'BEGIN { for (i = 1; i <= 10000; i++) print "SET student:" i " copy\nSET other:" i " copy" }' | redis-cli -s "$REDIS_SOCK" >/dev/null
+	awk 'BEGIN { for (i = 1; i <= 10000; i++) print "SET student:" i " copy\nSET other:" i " copy" }' | redis_cli >/dev/null
 	: >"$WORK/messages"
 	redis-cli -s "$REDIS_SOCK" subscribe cache_ext:invalidate:bench >"$WORK/messages" &
-	SUBSCRIBER=$!
+	subscriber=$!
 	until [ -s "$WORK/messages" ]; do sleep 0.1; done
 
 	pid=$(q -c 'SELECT pid FROM cache_relay')
@@ -32,12 +32,12 @@ relay_drain()
 	q -f "$WORK/script.sql" || die "the relay is not through"
 
 	# each commit is one message, and keys are gone before it
-	[ "$(redis-cli -s "$REDIS_SOCK" --scan --pattern 'student:*' | wc -l)" = 0 ] || complain "relay, $1: keys are left in Redis"
+	[ "$(redis_cli --scan --pattern 'student:*' | wc -l)" = 0 ] || complain "relay, $1: keys are left in Redis"
 	[ "$(q -c 'SELECT flushes FROM cache_relay')" = $flushes ] || complain "relay, $1: the queue was too short"
-	redis-cli -s "$REDIS_SOCK" publish cache_ext:invalidate:bench end >/dev/null
+	redis_cli publish cache_ext:invalidate:bench end >/dev/null
 	until grep -q '^end' "$WORK/messages"; do sleep 0.1; done
-	kill $SUBSCRIBER
-	wait $SUBSCRIBER 2>/dev/null
+	kill $subscriber
+	wait $subscriber 2>/dev/null
 	got=$(grep -c '^{' "$WORK/messages")
 	[ $got = $4 ] || complain "relay, $1: $got messages of $4"
 }
@@ -46,7 +46,7 @@ relay()
 {
 	local round on main=$HOST id='\set id random(1, 10000)' n=$((QUICK ? 20000 : 50000))
 
-	start_redis
+	start_redis || { say "    without Redis: $WHY"; return; }
 	start_server "$WORK/relay" preload
 	printf '%s\n' "cache_ext.redis_url = 'unix://$REDIS_SOCK'" 'cache_ext.storage = shared_memory' \
 		'cache_ext.redis_relay_queue = 64MB' | as_user tee -a "$HOST/data/postgresql.conf" >/dev/null
@@ -77,7 +77,7 @@ relay()
 	q -c 'COPY runs TO STDOUT' >"$WORK/runs.copy" && q -c 'COPY relayed TO STDOUT' >"$WORK/relayed.copy" || exit 1
 	HOST=$main
 	q -c "\\copy runs FROM '$WORK/runs.copy'" -c "\\copy relayed FROM '$WORK/relayed.copy'"
-	stop_redis
+	stop_peers
 	pin_to_one
 }
 

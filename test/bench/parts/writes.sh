@@ -72,6 +72,10 @@ writes_tables()
 		table writes-$shape "UPDATE of one row, $title, prepared, 1 client" "
 			SELECT $FIGURES FROM results WHERE (part, shape) = ('writes', '$shape') ORDER BY what <> 'no trigger', ratio DESC"
 	done
+	chart writes 'UPDATE of one row, prepared, 1 client' 'Transactions per second, as a ratio to no trigger' linear "
+		SELECT CASE shape WHEN 'off' THEN 'synchronous_commit = off' WHEN 'on' THEN 'on, with fsync' ELSE 'off, ${ENTRIES##* } entries' END,
+			what, ratio, ratio_min, ratio_max
+		FROM results WHERE part = 'writes' AND what <> 'no trigger' ORDER BY shape = 'on', shape = 'many', ratio DESC"
 }
 
 writes_goals()
