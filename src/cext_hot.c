@@ -85,7 +85,7 @@ find_hottest(Oid dbid, bool lost, Hot *hot)
 	CextEntry  *e;
 	int			n = 0;
 
-	cext_store_scan_begin(&scan);
+	cext_store_scan_begin(&scan, dbid, "", 0);
 	while ((e = cext_store_scan_next(&scan)) != NULL)
 	{
 		double		heat = pg_atomic_read_u32(&e->hits) /
@@ -93,7 +93,7 @@ find_hottest(Oid dbid, bool lost, Hot *hot)
 		Hot		   *place = NULL;
 		CextReader	reader;
 
-		if (e->recipe_size == 0 || (OidIsValid(dbid) && e->dbid != dbid) ||
+		if (e->recipe_size == 0 ||
 			(lost && e->expires > now && cext_entry_alive(e)))
 		{
 			cext_store_unpin(e);

@@ -36,9 +36,9 @@ PG_FUNCTION_INFO_V1(cache_clear);
 
 typedef bool (*EntryTest) (CextEntry *entry, void *arg);
 
-/* How many live entries of this database pass the test? */
+/* How many live entries of this database, with this prefix, pass the test? */
 static int64
-count_entries(EntryTest test, void *arg)
+count_entries(const char *prefix, int prefixlen, EntryTest test, void *arg)
 {
 	CextScan	scan;
 	CextEntry  *e;
@@ -47,11 +47,11 @@ count_entries(EntryTest test, void *arg)
 
 	if (!cext_active())
 		return 0;
-	cext_store_scan_begin(&scan);
+	cext_store_scan_begin(&scan, MyDatabaseId, prefix, prefixlen);
 	while ((e = cext_store_scan_next(&scan)) != NULL)
 	{
-		if (e->dbid == MyDatabaseId && (e->flags & CEXT_ENTRY_VARIES) == 0 &&
-			e->expires > now && test(e, arg) && cext_entry_alive(e))
+		if ((e->flags & CEXT_ENTRY_VARIES) == 0 && e->expires > now &&
+			test(e, arg) && cext_entry_alive(e))
 			n++;
 		cext_store_unpin(e);
 	}
@@ -121,6 +121,7 @@ cache_invalidate(PG_FUNCTION_ARGS)
 {
 	text	   *pattern;
 	Patterns	p;
+	StringInfoData prefix;
 	int64		n;
 	instr_time	start;
 
@@ -131,7 +132,9 @@ cache_invalidate(PG_FUNCTION_ARGS)
 	check_pattern(fcinfo, pattern);
 	p.n = 1;
 	p.patterns = &pattern;
-	n = count_entries(matches_any, &p);
+	initStringInfo(&prefix);
+	(void) cext_pattern_classify(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern), &prefix);
+	n = count_entries(prefix.data, prefix.len, matches_any, &p);
 	cext_inval_pattern(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern));
 	log_invalidation(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern), start, n);
 	PG_RETURN_INT64(n);
@@ -160,7 +163,7 @@ cache_invalidate_many(PG_FUNCTION_ARGS)
 		p.patterns[i] = DatumGetTextPP(elements[i]);
 		check_pattern(fcinfo, p.patterns[i]);
 	}
-	n = p.n > 0 ? count_entries(matches_any, &p) : 0;
+	n = p.n > 0 ? count_entries("", 0, matches_any, &p) : 0;
 	for (int i = 0; i < p.n; i++)
 	{
 		cext_inval_pattern(VARDATA_ANY(p.patterns[i]), VARSIZE_ANY_EXHDR(p.patterns[i]));
@@ -213,7 +216,7 @@ cache_invalidate_table(PG_FUNCTION_ARGS)
 		PG_RETURN_INT64(0);
 	t.relation = cext_tag_relation(MyDatabaseId, t.relid);
 	t.tree = cext_tag_tree(MyDatabaseId, t.relid);
-	n = count_entries(reads_relation, &t);
+	n = count_entries("", 0, reads_relation, &t);
 	cext_inval_relation_tree(t.relid);
 	if (cext_logs(CEXT_LOG_INVALIDATE))
 		cext_log("invalidate", NULL, 0, cext_elapsed_us(start),
@@ -236,7 +239,7 @@ cache_clear(PG_FUNCTION_ARGS)
 	instr_time	start;
 
 	INSTR_TIME_SET_CURRENT(start);
-	n = count_entries(any_entry, NULL);
+	n = count_entries("", 0, any_entry, NULL);
 	cext_inval_all();
 	if (cext_active())
 		cext_queue_notice_at_commit(CEXT_NOTICE_REWARM);

@@ -610,10 +610,26 @@ cext_store_read_recipe(CextReader *reader, CextEntry *e)
  * ----------------------------------------------------------------
  */
 
+/*
+ * Begin to look at all entries, or those of one database, whose key begins with
+ * this.
+ */
 void
-cext_store_scan_begin(CextScan *scan)
+cext_store_scan_begin(CextScan *scan, Oid dbid, const char *prefix, int prefixlen)
 {
 	memset(scan, 0, sizeof(CextScan));
+	scan->dbid = dbid;
+	scan->prefix = prefix;
+	scan->prefixlen = prefixlen;
+}
+
+/* Looked at before it is pinned, which for most costs more. */
+static inline bool
+is_wanted(const CextScan *scan, CextEntry *e)
+{
+	return (!OidIsValid(scan->dbid) || e->dbid == scan->dbid) &&
+		e->keylen >= scan->prefixlen &&
+		memcmp(CEXT_ENTRY_KEY(e), scan->prefix, scan->prefixlen) == 0;
 }
 
 /*
@@ -641,7 +657,7 @@ cext_store_scan_next(CextScan *scan)
 			 c != CEXT_NO_CHUNK && scan->n < (int) lengthof(scan->found);
 			 c = ENTRY(c)->next)
 		{
-			if (seen++ < scan->skip)
+			if (!is_wanted(scan, ENTRY(c)) || seen++ < scan->skip)
 				continue;
 			pin(ENTRY(c));
 			scan->found[scan->n++] = ENTRY(c);

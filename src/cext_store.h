@@ -131,6 +131,11 @@ typedef struct CextScan
 	int			i;
 	CextEntry  *found[16];
 	uint32		skip;
+
+	/* only these; the prefix is the caller's */
+	Oid			dbid;			/* or all, if invalid */
+	const char *prefix;
+	int			prefixlen;
 } CextScan;
 
 typedef struct CextStoreUsage
@@ -160,7 +165,8 @@ extern void cext_store_read_ready(CextReader *reader, CextEntry *entry);
 extern void cext_store_read_recipe(CextReader *reader, CextEntry *entry);
 extern CextEntry *cext_store_next_unlocked(uint32 *bucket, CextEntry *entry);
 
-extern void cext_store_scan_begin(CextScan *scan);
+extern void cext_store_scan_begin(CextScan *scan, Oid dbid, const char *prefix,
+								  int prefixlen);
 extern CextEntry *cext_store_scan_next(CextScan *scan);
 extern void cext_store_usage(CextStoreUsage *usage);
 

@@ -510,7 +510,7 @@ cache_entries(PG_FUNCTION_ARGS)
 										"cache_ext entry", ALLOCSET_DEFAULT_SIZES);
 	old_context = MemoryContextSwitchTo(row_context);
 
-	cext_store_scan_begin(&scan);
+	cext_store_scan_begin(&scan, InvalidOid, "", 0);
 	while ((e = cext_store_scan_next(&scan)) != NULL)
 	{
 		Datum		values[ENTRY_COLUMNS] = {0};
