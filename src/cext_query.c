@@ -72,12 +72,12 @@ cext_count_call(CextStatus status, CextBypass reason, bool stored, uint16 ns,
 	switch (status)
 	{
 		case CEXT_STATUS_STALE:
-			cext_stats_add(CEXT_STAT_STALE_HITS, 1);
-			/* FALLTHROUGH */
 		case CEXT_STATUS_HIT:
 			{
 				uint64		saved = saved_us > us ? (uint64) (saved_us - us) : 0;
 
+				if (status == CEXT_STATUS_STALE)
+					cext_stats_add(CEXT_STAT_STALE_HITS, 1);
 				cext_stats_add(CEXT_STAT_HITS, 1);
 				cext_stats_add(CEXT_STAT_HIT_NS, (uint64) (us * 1000));
 				cext_stats_add(CEXT_STAT_SAVED_US, saved);
