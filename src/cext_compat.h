@@ -213,6 +213,19 @@ cext_plan_query(Query *query, const char *sql, int options, ParamListInfo params
 #endif
 }
 
+/* A hook of planner(). */
+#if PG_VERSION_NUM >= 190000
+#define CEXT_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursorOptions, \
+	ParamListInfo boundParams, ExplainState *es
+#define CEXT_PLANNER_ARGUMENTS parse, query_string, cursorOptions, boundParams, es
+#else
+#define CEXT_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursorOptions, \
+	ParamListInfo boundParams
+#define CEXT_PLANNER_ARGUMENTS parse, query_string, cursorOptions, boundParams
+#endif
+
 /* Building a jsonb: zero the state, push, take the result. */
 #if PG_VERSION_NUM >= 190000
 typedef JsonbInState CextJsonbState;
@@ -246,6 +259,16 @@ cext_form_minimal_tuple(TupleDesc desc, const Datum *values, const bool *isnull)
 	return heap_form_minimal_tuple(desc, values, isnull, 0);
 #else
 	return heap_form_minimal_tuple(desc, (Datum *) values, (bool *) isnull);
+#endif
+}
+
+static inline TupleTableSlot *
+cext_alloc_slot(List **table, TupleDesc desc, const TupleTableSlotOps *ops)
+{
+#if PG_VERSION_NUM >= 190000
+	return ExecAllocTableSlot(table, desc, ops, 0);
+#else
+	return ExecAllocTableSlot(table, desc, ops);
 #endif
 }
 

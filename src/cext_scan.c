@@ -282,7 +282,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	set_expected(s);
-	s->row = ExecAllocTableSlot(&estate->es_tupleTable, s->expected, &TTSOpsMinimalTuple);
+	s->row = cext_alloc_slot(&estate->es_tupleTable, s->expected, &TTSOpsMinimalTuple);
 	s->at_end.func = at_end;
 	s->at_end.arg = s;
 	MemoryContextRegisterResetCallback(estate->es_query_cxt, &s->at_end);

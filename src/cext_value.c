@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "cext_event.h"
 #include "cext_glob.h"
@@ -603,13 +604,15 @@ cache_get_many(PG_FUNCTION_ARGS)
 		if (nulls[i])
 			null_argument("cache key");
 		keys[i] = PointerGetDatum(DatumGetTextPP(keys[i]));
-		check_key(VARDATA_ANY(keys[i]), VARSIZE_ANY_EXHDR(keys[i]));
+		check_key(VARDATA_ANY(DatumGetPointer(keys[i])),
+				  VARSIZE_ANY_EXHDR(DatumGetPointer(keys[i])));
 	}
 	cached = begin_reading();
 	if (cached && n > 0)
 	{
 		for (int i = 0; i < n; i++)
-			cext_identify_value(VARDATA_ANY(keys[i]), VARSIZE_ANY_EXHDR(keys[i]), &ids[i]);
+			cext_identify_value(VARDATA_ANY(DatumGetPointer(keys[i])),
+								VARSIZE_ANY_EXHDR(DatumGetPointer(keys[i])), &ids[i]);
 		asked = fetch_values(fcinfo, ids, n, fetched);
 	}
 	for (int i = 0; i < n; i++)

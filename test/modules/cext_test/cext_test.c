@@ -59,6 +59,9 @@
 #include "utils/guc.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "../../../src/cext_compat.h"
 
 PG_MODULE_MAGIC;
 
@@ -171,14 +174,13 @@ reach(Point point)
 }
 
 static PlannedStmt *
-planner(Query *parse, const char *query_string, int cursorOptions,
-		ParamListInfo boundParams)
+planner(CEXT_PLANNER_PARAMETERS)
 {
 	if (depth > 0)
 		reach(POINT_PLAN);
 	if (prev_planner)
-		return prev_planner(parse, query_string, cursorOptions, boundParams);
-	return standard_planner(parse, query_string, cursorOptions, boundParams);
+		return prev_planner(CEXT_PLANNER_ARGUMENTS);
+	return standard_planner(CEXT_PLANNER_ARGUMENTS);
 }
 
 static void
