@@ -176,6 +176,9 @@ PG_CFLAGS += -DCEXT_ZSTD
 SHLIB_LINK += -lzstd
 endif
 
+# What a library leaves for the next start is for none but its own build.
+PG_CPPFLAGS = -DCEXT_BUILD=$(firstword $(shell cat $(sort $(wildcard src/*.[ch])) | cksum))
+
 # A test is run because its file exists.  installcheck starts servers of its
 # own, with this file added to postgresql.conf.  It needs the extension
 # installed, and the isolation and TAP tests test/modules/cext_test as well;
@@ -208,5 +211,6 @@ endif
 include $(PGXS)
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+src/cext_state.o src/cext_state.bc: $(wildcard src/*.c)
 
 endif

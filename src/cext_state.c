@@ -18,6 +18,12 @@
  * backup names another checkpoint.  Anything else that is odd about it means
  * an empty cache, and a line in the log.
  *
+ * Sections hold structs as they are in memory, and what the bytes in them mean
+ * is known only to the code that wrote them, so another build's file is never
+ * read: the Makefile has a checksum of all sources in CEXT_BUILD.  The rest of
+ * a layout is the server's (version), and the platform's, which pg_control has
+ * been compared with before.
+ *
  * Failure to write it costs the cache's contents and nothing else.
  *
  *-------------------------------------------------------------------------
@@ -41,7 +47,6 @@
 #define STATE_FILE	"cache_ext.state"
 #define STATE_TEMP	STATE_FILE ".tmp"
 #define STATE_MAGIC	0x43455854
-#define STATE_FORMAT 1
 #define MAX_SECTIONS 8
 #define SECTION_NAME 16
 
@@ -49,7 +54,7 @@
 typedef struct StateHeader
 {
 	uint32		magic;
-	uint32		format;
+	uint32		build;			/* of the library; these two stay in front */
 	uint64		system_identifier;
 	uint64		checkpoint;		/* the shutdown checkpoint's location */
 	uint64		device;			/* of the data directory */
@@ -106,7 +111,7 @@ describe(StateHeader *header)
 		return false;
 	}
 	header->magic = STATE_MAGIC;
-	header->format = STATE_FORMAT;
+	header->build = CEXT_BUILD;
 	header->system_identifier = control->system_identifier;
 	header->checkpoint = control->checkPoint;
 	header->timeline = control->checkPointCopy.ThisTimeLineID;
@@ -228,6 +233,19 @@ cext_state_left(const CextStateFile *file)
 	return file->left;
 }
 
+/* Not even the header's size may be the same then. */
+static bool
+of_another_build(FILE *file)
+{
+	uint32		start[2];
+	bool		other;
+
+	other = fread(start, sizeof(start), 1, file) == 1 &&
+		start[0] == STATE_MAGIC && start[1] != CEXT_BUILD;
+	rewind(file);
+	return other;
+}
+
 /*
  * Is the file whole?  What was written out of order is summed in the order of
  * writing: a section's header after its contents.
@@ -320,7 +338,11 @@ cext_state_startup(void)
 	file = AllocateFile(STATE_FILE, PG_BINARY_R);
 	if (file == NULL)
 		return;
-	if (!whole(file, &found))
+	if (of_another_build(file))
+		ereport(LOG,
+				(errmsg("file \"%s\" is of another build of cache_ext, the cache starts empty",
+						STATE_FILE)));
+	else if (!whole(file, &found))
 		ereport(LOG,
 				(errmsg("file \"%s\" is damaged, the cache starts empty", STATE_FILE)));
 	else if (recovery_requested() || !describe(&now) ||

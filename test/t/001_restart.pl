@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use CextTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main');
@@ -64,6 +65,25 @@ $node->safe_psql('postgres', 'UPDATE item SET v = 1 WHERE id = 1');
 is(read_now($node, 1), '1|miss', 'clean restart: they can be invalidated');
 is($node->safe_psql('postgres', q{SELECT hits > 0 FROM cache_stats_by_namespace WHERE namespace = 'rows'}), 't',
 	'clean restart: and are counted where they belong');
+
+# another build may mean something else by the same bytes
+is(read_now($node, 3), '1|miss', 'filled');
+$node->stop;
+my $state = $node->data_dir . '/cache_ext.state';
+open my $fh, '+<:raw', $state or die "$state: $!";
+seek $fh, 4, 0;
+read($fh, my $build, 4) == 4 or die "$state: too short";
+seek $fh, 4, 0;
+print $fh ~$build;
+close $fh;
+my $logged = -s $node->logfile;
+$node->start;
+like(slurp_file($node->logfile, $logged), qr/cache_ext\.state" is of another build of cache_ext, the cache starts empty/,
+	"another build's file is refused");
+is($node->safe_psql('postgres', 'SELECT entries FROM cache_stats'), '0', '... and nothing of it is loaded');
+ok(!-e $state, '... and it is gone');
+is(read_now($node, 3), '1|miss', '... and the row is read again');
+is(read_now($node, 3), '1|hit', '... and cached');
 
 # the patterns of a prepared transaction are not known after a restart
 prepare_two();
