@@ -32,7 +32,7 @@ CHROOT=
 # need_packages in lib.sh would fetch, and valkey-server.
 BUILD_PACKAGES='gcc libc6-dev make pkgconf libhiredis-dev libssl-dev liblz4-dev libzstd-dev'
 TEST_PACKAGES="$BUILD_PACKAGES perl libipc-run-perl patch openssl redis-server valkey-server
-	python3-redis pgbouncer nodejs node-pg"
+	python3-redis pgbouncer nodejs node-pg node-redis"
 
 need_chroots()
 {

@@ -1,5 +1,5 @@
-# The code of docs/relay.md does what it says, in Node and in Python.  Node needs
-# CEXT_NODE_MODULES, a directory with the package "redis" in it.
+# The code of docs/relay.md does what it says, in Node and in Python.  Node has the
+# package "redis" from Debian, or from the directory that CEXT_NODE_MODULES names.
 
 use strict;
 use warnings;
@@ -24,7 +24,8 @@ import { createClient } from 'redis';
 import { createInterface } from 'node:readline';
 import { cached, remember, listen, glob } from './relay.mjs';
 const options = { socket: { path: process.argv[2] } };
-const redis = await createClient(options).connect();
+const redis = createClient(options);
+await redis.connect();
 const local = new Map();
 let finish;
 const commands = {
@@ -89,8 +90,9 @@ for line in sys.stdin:
 	print(command(*line.rstrip("\n").split(" ")), flush=True)
 });
 
+my $node_modules = $ENV{CEXT_NODE_MODULES} // '/usr/share/nodejs';
 my %available = (
-	js => $ENV{CEXT_NODE_MODULES} && -d "$ENV{CEXT_NODE_MODULES}/redis",
+	js => -d "$node_modules/redis",
 	python => system('/usr/bin/python3', '-c', 'import redis') == 0);
 
 plan skip_all => redis_missing() if defined redis_missing();
@@ -128,7 +130,7 @@ sub try_out
 
 	if ($language eq 'js')
 	{
-		symlink $ENV{CEXT_NODE_MODULES}, "$dir/node_modules";
+		symlink $node_modules, "$dir/node_modules";
 		append_to_file("$dir/relay.mjs", $code{js});
 		append_to_file("$dir/driver.mjs", $driver{js});
 		$app = IPC::Run::start([ 'node', "$dir/driver.mjs", $redis->socket ],
