@@ -76,6 +76,13 @@ cext_guc_variables(int *n)
 #endif
 }
 
+/* Where a setting's value is; type is bool, int, real, string or enum. */
+#if PG_VERSION_NUM >= 190000
+#define CEXT_GUC_VARIABLE(record, type) ((record)->_##type.variable)
+#else
+#define CEXT_GUC_VARIABLE(record, type) (((struct config_##type *) (record))->variable)
+#endif
+
 static inline bool
 cext_lock_held(const LOCKTAG *tag, LOCKMODE mode)
 {
@@ -259,6 +266,15 @@ cext_form_minimal_tuple(TupleDesc desc, const Datum *values, const bool *isnull)
 	return heap_form_minimal_tuple(desc, values, isnull, 0);
 #else
 	return heap_form_minimal_tuple(desc, (Datum *) values, (bool *) isnull);
+#endif
+}
+
+/* After the last column of a descriptor of one's own making. */
+static inline void
+cext_finish_desc(TupleDesc desc)
+{
+#if PG_VERSION_NUM >= 190000
+	TupleDescFinalize(desc);
 #endif
 }
 

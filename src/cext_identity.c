@@ -134,19 +134,19 @@ setting_value(struct config_generic *record, int64 *number)
 	switch (record->vartype)
 	{
 		case PGC_BOOL:
-			*number = *((struct config_bool *) record)->variable;
+			*number = *CEXT_GUC_VARIABLE(record, bool);
 			return NULL;
 		case PGC_INT:
-			*number = *((struct config_int *) record)->variable;
+			*number = *CEXT_GUC_VARIABLE(record, int);
 			return NULL;
 		case PGC_ENUM:
-			*number = *((struct config_enum *) record)->variable;
+			*number = *CEXT_GUC_VARIABLE(record, enum);
 			return NULL;
 		case PGC_REAL:
-			memcpy(number, ((struct config_real *) record)->variable, sizeof(double));
+			memcpy(number, CEXT_GUC_VARIABLE(record, real), sizeof(double));
 			return NULL;
 		case PGC_STRING:
-			return *((struct config_string *) record)->variable;
+			return *CEXT_GUC_VARIABLE(record, string);
 	}
 	return NULL;
 }

@@ -27,6 +27,7 @@
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 
+#include "cext_compat.h"
 #include "cext_path.h"
 #include "cext_read.h"
 #include "cext_scan.h"
@@ -92,6 +93,7 @@ scan_columns(FuncExpr *func, RangeTblFunction *rtfunc, Index rti)
 				desc = CreateTemplateTupleDesc(1);
 				TupleDescInitEntry(desc, 1, "cached_rows", type, -1, 0);
 				TupleDescInitEntryCollation(desc, 1, exprCollation((Node *) func));
+				cext_finish_desc(desc);
 				break;
 			default:
 				return NIL;

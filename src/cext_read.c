@@ -23,6 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"
@@ -255,6 +256,7 @@ cached_rows(PG_FUNCTION_ARGS)
 		case TYPEFUNC_SCALAR:
 			desc = CreateTemplateTupleDesc(1);
 			TupleDescInitEntry(desc, 1, "cached_rows", type, -1, 0);
+			cext_finish_desc(desc);
 			break;
 		default:
 			ereport(ERROR,

@@ -177,6 +177,7 @@ cext_live_columns(TupleDesc desc)
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
 			TupleDescCopyEntry(result, ++n, desc, i + 1);
+	cext_finish_desc(result);
 	return result;
 }
 
