@@ -16,7 +16,9 @@ DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (' || options || ') ' || statement LOOP
-		-- from 18 on, rows have decimals
+		-- from 18 on, rows have decimals; from 19 on, an InitPlan has another name, and a Result tells what it replaces
+		CONTINUE WHEN line ~ '^ *Replaces: ';
+		line := regexp_replace(line, 'InitPlan expr_(\d+)', 'InitPlan \1');
 		RETURN NEXT regexp_replace(regexp_replace(line, ' \(returns \$\d+\)', ''), '(rows=\d+)\.00', '\1');
 	END LOOP;
 END
