@@ -169,16 +169,16 @@ add_setting(struct config_generic *record)
 	switch (record->vartype)
 	{
 		case PGC_BOOL:
-			flags[nflags++] = ((struct config_bool *) record)->variable;
+			flags[nflags++] = CEXT_GUC_VARIABLE(record, bool);
 			break;
 		case PGC_INT:
-			numbers[nnumbers++] = ((struct config_int *) record)->variable;
+			numbers[nnumbers++] = CEXT_GUC_VARIABLE(record, int);
 			break;
 		case PGC_ENUM:
-			numbers[nnumbers++] = ((struct config_enum *) record)->variable;
+			numbers[nnumbers++] = CEXT_GUC_VARIABLE(record, enum);
 			break;
 		case PGC_STRING:
-			strings[nstrings++] = ((struct config_string *) record)->variable;
+			strings[nstrings++] = CEXT_GUC_VARIABLE(record, string);
 			break;
 		default:
 			elog(ERROR, "setting \"%s\" has an unexpected type", record->name);
