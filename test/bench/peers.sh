@@ -12,6 +12,7 @@
 
 PEERS=()					# NAME=pid, of those that run
 POOL= POOL_PORT=9999 REDIS_SOCK=
+VERSIONS=					# of what ran, for the tables
 MADE_POLICY=
 
 # fetch_packages PACKAGE...: without starting the services that they bring.
@@ -69,6 +70,11 @@ wait_for()
 	return 1
 }
 
+version()
+{
+	case ", $VERSIONS," in *", $1,"*) ;; *) VERSIONS+=${VERSIONS:+, }$1 ;; esac
+}
+
 # What runs on the processors of the server: the peers' pids.
 peer_pids()
 {
@@ -108,6 +114,7 @@ start_redis()
 		--appendonly no --dir "$WORK" --pidfile "$WORK/redis.pid" || return
 	wait_for redis-cli -s "$WORK/redis.sock" PING || return
 	REDIS_SOCK=$WORK/redis.sock
+	version "Redis $(redis-server --version | sed 's/.* v=\([0-9.]*\).*/\1/')"
 }
 
 # PL/Python with Debian's redis-py, which keeps its connection.
@@ -122,7 +129,8 @@ if 'redis' not in GD:
     import redis
     GD['redis'] = redis.Redis(unix_socket_path='$REDIS_SOCK', decode_responses=True)
 return GD['redis'].get(key)
-\$\$" -c "SELECT redis_get('none')"
+\$\$" -c "SELECT redis_get('none')" || return
+	version "redis-py $(/usr/bin/python3 -c 'import redis; print(redis.__version__)')"
 }
 
 start_memcached()
@@ -135,7 +143,9 @@ start_memcached()
 	WHY='pgmemcache fails'
 	q -o /dev/null -c 'CREATE EXTENSION pgmemcache' \
 		-c "ALTER DATABASE bench SET pgmemcache.default_servers = '$WORK/memcached.sock'" &&
-		q -o /dev/null -c 'SELECT memcache_stats()'
+		q -o /dev/null -c 'SELECT memcache_stats()' || return
+	version "$(memcached -V)"
+	version "pgmemcache $(q -c "SELECT extversion FROM pg_extension WHERE extname = 'pgmemcache'")"
 }
 
 # In raw mode, which has the least to do for a call.  Everything that works now
@@ -174,6 +184,7 @@ start_pgpool()
 	WHY='pgpool does not answer'
 	HOST=$dir PORT=$POOL_PORT wait_for q -c 'SELECT 1' || return
 	POOL=$dir
+	version "$("$pgpool" --version 2>&1 | sed 's/ version \([0-9.]*\).*/ \1/')"
 	POOL_CHILDREN=$(pool_sql 'SHOW pool_processes' | cut -d'|' -f1)
 }
 
