@@ -21,18 +21,31 @@ function number(v)
 	if (v >= 10) return sprintf("%.1f", v)
 	if (v >= 0.1) return sprintf("%.2f", v)
 	if (v >= 0.01) return sprintf("%.3f", v)
-	return sprintf("%.1g", v)
+	return sprintf("%.2g", v)
 }
 
-# The tick at or below (d < 0) or above v: a power of ten, or 1, 2, 5 times one.
-function tick(v, d,    e)
+# The greatest power of ten up to v.
+function decade(v,    e)
 {
-	e = 1
-	while (e > v * 1.000001) e /= 10
-	while (e * 10 <= v * 1.000001) e *= 10
-	if (d < 0 || e >= v * 0.999999) return e
-	if (axis == "log") return e * 10
-	return e * 2 >= v ? e * 2 : e * 5 >= v ? e * 5 : e * 10
+	for (e = 1; e > v * 1.000001; e /= 10)
+		;
+	for (; e * 10 <= v * 1.000001; e *= 10)
+		;
+	return e
+}
+
+# The least of 1, 2 and 5 times a power of ten that is at least v.
+function above(v,    e)
+{
+	e = decade(v)
+	return e >= v * 0.999999 ? e : e * 2 >= v ? e * 2 : e * 5 >= v ? e * 5 : e * 10
+}
+
+# The greatest of these up to v.
+function below(v,    e)
+{
+	e = decade(v)
+	return e * 5 <= v ? e * 5 : e * 2 <= v ? e * 2 : e
 }
 
 function x(v)
@@ -59,9 +72,13 @@ $3 != "" {
 
 END {
 	if (!rows || max <= 0) exit
-	max = tick(max, 1)
-	min = tick(min, -1)
-	if (axis == "log" && min == max) min /= 10
+	max = above(max)
+	if (axis == "log") {
+		# what is least has a bar as well
+		min = below(min / 1.5)
+		for (first = decade(min); first < min * 0.999999; first *= 10)
+			;
+	}
 	left = 24 + longest * 6.6
 	width = 1000; step = 22; top = 84; gap = 18; room = 44
 	panel_width = (width - left - 16) / panels
@@ -88,9 +105,12 @@ END {
 		x0 = left + (p - 1) * panel_width
 		text(x0, top - 10, "panel", panel_name[p])
 		if (axis == "log") {
-			for (v = min; v <= max * 1.001; v *= 10) {
+			skip = x(first * 10) - x(first) < 32
+			for (v = first; v <= max * 1.001; v *= 10) {
 				printf "<line class=\"grid\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", x0 + x(v), top, x0 + x(v), bottom
-				text(x0 + x(v), bottom + 14, "tick", v + 0)
+				odd = int(log(v) / log(10) + 100.5) % 2
+				if (!skip || !odd)
+					text(x0 + x(v), bottom + 14, "tick", v + 0)
 			}
 		} else {
 			for (i = 0; i <= 2; i++) {
