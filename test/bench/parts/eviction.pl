@@ -111,12 +111,12 @@ sub traces
 		$access->('Zipf with a loop', $_, $loop ? $keys + $next++ % int(1.2 * $fit) : $draw->(), $size, 100);
 	}
 
-	# what is new is popular; while the trace lasts, six times as many keys
-	# appear as fit
-	for (1 .. $n)
+	# what is new is popular; a new key with every eighth access, or every other
+	for ([ 'churning', 8 ], [ 'churning fast', 2 ])
 	{
-		my $newest = int($_ / $n * 6 * $fit);
-		$access->('churning', $_, $keys + $newest - $draw->(), $size, 100);
+		my ($trace, $pace) = @$_;
+
+		$access->($trace, $_, $keys + int($_ / $pace) - $draw->(), $size, 100) for 1 .. $n;
 	}
 }
 
