@@ -4,18 +4,29 @@
 
 PREFIXED=10000
 
-# prefix_latency SQL: of one transaction, in a session that has run others like
-# it, whose key is :id.
+# prefix_latency TIMES SQL: of one transaction, the last of so many in a
+# session; its :id is 7.
 prefix_latency()
 {
 	cat >"$WORK/session.sql" <<-END
 		\\set i :i + 1
-		\\set id CASE WHEN :i = 20 THEN 7 ELSE 100 + :i END
-		$1
+		\\set id CASE WHEN :i = $1 THEN 7 ELSE 100 + :i END
+		$2
 	END
 	rm -f "$WORK"/prefix.*
-	pgb -n -M prepared -c 1 -t 20 -D i=0 -l --log-prefix=prefix -f "$WORK/session.sql"
+	pgb -n -M prepared -c 1 -t $1 -D i=0 -l --log-prefix=prefix -f "$WORK/session.sql"
 	awk 'END { print $3 }' "$WORK"/prefix.*
+}
+
+# Make the entries anew.  All must have been dropped: each is a miss.
+prefix_fill()
+{
+	local before
+
+	before=$(q -c 'SELECT misses FROM cache_stats')
+	q -o /dev/null -c "SELECT count(cached_json('course:7:' || i, 'SELECT 1 AS one', 86400)) FROM generate_series(1, $PREFIXED) i"
+	before=$(($(q -c 'SELECT misses FROM cache_stats') - before))
+	[ $before = $PREFIXED ] || complain "prefix: after ${1:-nothing}, $before of $PREFIXED keys had been dropped"
 }
 
 # prefix_redis COURSE KEYS: all of one course, or spread over a thousand from there
@@ -32,8 +43,7 @@ prefix_redis()
 
 prefix()
 {
-	local round us n many=${ENTRIES##* } alive="SELECT count(*) FROM cache_entries WHERE alive AND key LIKE 'course:"
-	local fill="SELECT count(cached_json('course:7:' || i, 'SELECT 1 AS one', 86400)) FROM generate_series(1, $PREFIXED) i"
+	local round us n many=${ENTRIES##* }
 
 	# shellcheck disable=SC2046
 	as_user "${CC:-gcc}" -O2 -o "$WORK/unlink" "$WORK/src/test/bench/unlink.c" $(pkg-config --cflags --libs hiredis) ||
@@ -43,26 +53,24 @@ prefix()
 		'SELECT 1 AS one', 86400)) FROM generate_series(1, $((many - PREFIXED))) i" || die "no entries"
 	prefix_redis 1000 $((many - PREFIXED))
 	for ((round = 1; round <= (QUICK ? 2 : 5); round++)); do
-		q -o /dev/null -c "$fill"
-		us=$(prefix_latency 'UPDATE course SET v = v + 1 WHERE id = :id;')
-		[ "$(q -c "${alive}7:%'")" = 0 ] || complain "prefix: the trigger left entries"
+		prefix_fill
+		us=$(prefix_latency 20 'UPDATE course SET v = v + 1 WHERE id = :id;')
 		q -c "INSERT INTO prefix VALUES ('UPDATE of one row, cache_attach', $round, $us)"
-
-		q -o /dev/null -c "$fill"
-		[ "$(q -c "${alive}7:%'")" = $PREFIXED ] || complain "prefix: $PREFIXED entries were not there"
-		us=$(prefix_latency "SELECT cache_invalidate('course:' || :id || ':*');")
-		[ "$(q -c "${alive}7:%'")" = 0 ] || complain "prefix: cache_invalidate() left entries"
+		prefix_fill 'an update'
+		us=$(prefix_latency 3 "SELECT cache_invalidate('course:' || :id || ':*');")
 		q -c "INSERT INTO prefix VALUES ('cache_invalidate(), with its count', $round, $us)"
+		prefix_fill 'cache_invalidate()'
+		[ "$(q -c "SELECT cache_invalidate('course:7:*')")" = $PREFIXED ] || complain 'prefix: cache_invalidate() does not count them'
 
 		prefix_redis 7 $PREFIXED
 		read -r us n < <(as_user "$WORK/unlink" "$REDIS_SOCK" course:7:)
 		[ "$n" = $PREFIXED ] || die "Redis dropped $n keys"
 		q -c "INSERT INTO prefix VALUES ('Redis, SCAN and UNLINK', $round, $us)"
 
-		us=$(prefix_latency 'UPDATE course_none SET v = v + 1 WHERE id = :id;')
+		us=$(prefix_latency 20 'UPDATE course_none SET v = v + 1 WHERE id = :id;')
 		q -c "INSERT INTO prefix VALUES ('UPDATE of one row, no trigger', $round, $us)"
 	done
-	n=$(q -c "$alive%'")
+	n=$(q -c "SELECT count(*) FROM cache_entries WHERE alive AND key LIKE 'course:%'")
 	[ $n = $((many - PREFIXED)) ] || say "    of the other $((many - PREFIXED)) entries, $((many - PREFIXED - n)) went by chance"
 	stop_peers
 	q -o /dev/null -c 'SELECT cache_clear()'
