@@ -6,7 +6,7 @@
 
 eviction()
 {
-	local main=$HOST trace limit n=$((QUICK ? 6000 : 60000)) size sizes=()
+	local main=$HOST trace limit n=$((QUICK ? 6000 : 40000)) size sizes=()
 
 	MEMORY=$((QUICK ? 1 : 2))MB start_server "$WORK/small" preload
 	pin_to_one
