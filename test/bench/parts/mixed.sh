@@ -32,19 +32,25 @@ mixture()
 {
 	local writes=$1 method=$2 round=$3 clients=8 rate reads
 
-	say "SET client_min_messages = warning; SELECT cache_detach('mix'); DROP TRIGGER IF EXISTS cache ON mix; SELECT cache_clear();" >"$WORK/script.sql"
+	cat >"$WORK/script.sql" <<-END
+		SET client_min_messages = warning;
+		SELECT cache_detach('mix'), cache_clear();
+		DROP TRIGGER IF EXISTS cache ON mix;
+		DELETE FROM kv WHERE key LIKE 'mix:%';
+		VACUUM kv;
+		TRUNCATE mix_wrong;
+	END
 	case $method in
 	cached_json) say "SELECT cache_attach('mix', 'mix:{id}');" ;;
 	PL*) say "CREATE TRIGGER cache AFTER UPDATE ON mix FOR EACH ROW EXECUTE FUNCTION mix_delete();" ;;
 	esac >>"$WORK/script.sql"
 	read_sql "$method" >"$WORK/read.sql"
-	sed -n 's/WHERE m.id = :id;/;/; s/ :id)/ m.id)/; 2p' "$WORK/read.sql" >>"$WORK/script.sql"
-	say "DELETE FROM kv WHERE key LIKE 'mix:%' AND '$method' NOT LIKE 'PL%'; VACUUM kv; TRUNCATE mix_wrong;" >>"$WORK/script.sql"
+	[ "$method" = 'no cache' ] || sed -n 's/ WHERE m.id = :id;/;/; 2p' "$WORK/read.sql" >>"$WORK/script.sql"
+	printf 'SELECT %s();\n' pg_stat_force_next_flush pg_stat_reset cache_stats_reset >>"$WORK/script.sql"
 	run_job q -o /dev/null -f "$WORK/script.sql" || die "could not prepare $method"
-	q -o /dev/null -c 'SELECT cache_stats_reset(), pg_stat_reset()'
 
 	printf '%s\n' '\set id 1 + permute(random_zipfian(1, 1000, 1.1) - 1, 1000)' 'SELECT mix_write(:id);' >"$WORK/write.sql"
-	pgb -n -M prepared -c $clients -j 2 -T $((QUICK ? 1 : 3)) --random-seed=$round \
+	pgb -n -M prepared -c $clients -j 2 -T $((QUICK ? 1 : 4)) --random-seed=$round \
 		-f "$WORK/read.sql@$((100 - writes))" -f "$WORK/write.sql@$writes"
 	rate=$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$WORK/pgbench.log" | tail -1)
 	reads=$(sed -n 's/^ - \([0-9]*\) transactions.*/\1/p' "$WORK/pgbench.log" | head -1)
@@ -57,7 +63,7 @@ mixed()
 	local round writes method
 
 	pin "$ALL_CPUS"
-	for ((round = 1; round <= (QUICK ? 1 : 3); round++)); do
+	for ((round = 1; round <= (QUICK ? 1 : 2); round++)); do
 		for writes in $([ -n "$QUICK" ] && say 20 || say 5 20 50); do
 			say "    round $round, $writes % writes, after $((SECONDS - t0)) s"
 			for method in 'no cache' cached_json 'PL/pgSQL get or compute'; do
