@@ -10,13 +10,14 @@
 # Restart: of 1,000 keys in use, how many answer in the first second after?
 
 # hot_pgb SQL [pgbench options]: latencies of all calls, in ms, to $WORK/times;
-# clients may fail
+# clients may fail.  (Without a \set, pgbench reads the clock once for what it
+# does without having to wait, and calls may seem to take no time.)
 hot_pgb()
 {
 	local sql=$1
 	shift
 	rm -f "$WORK"/hot.*
-	printf '%s\n' "$sql" >"$WORK/session.sql"
+	printf '%s\n' '\set clock 0' "$sql" >"$WORK/session.sql"
 	(cd "$WORK" && PGHOST=$HOST PGUSER=postgres exec $PIN "$BINDIR/pgbench" -n -l --log-prefix=hot -f session.sql "$@" bench) \
 		</dev/null >"$WORK/pgbench.log" 2>&1
 	cat "$WORK"/hot.* 2>/dev/null | awk '{ print $3 / 1000 }' | sort -n >"$WORK/times"
