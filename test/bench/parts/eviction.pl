@@ -90,7 +90,7 @@ sub traces
 	for (1 .. $n)
 	{
 		my $key = $draw->();
-		$access->('Zipf, sizes and costs differ', $_, $key, $bytes[$key], $cost[$key]);
+		$access->('Zipf, mixed sizes', $_, $key, $bytes[$key], $cost[$key]);
 	}
 
 	# five times in between, as many keys as fit, each asked for once
