@@ -6,16 +6,15 @@
  * Many clients send a statement as text each time, or parse it each time as an
  * unnamed one.  Then planning SELECT * FROM cached_query(...) costs more than
  * the hit.  So a session keeps the last plans of statements that are nothing
- * but one call of a function of ours, and uses one again when the planner is
- * given the same query.
+ * but one call of a function of ours, and uses one again for a query that
+ * differs in the call's constants only, which then take the place of the old.
  *
- * The same: the text is equal, and so is the whole tree that parse analysis
- * made of it just now; names may mean something else than they did.  A plan
- * is kept when its text is seen for the second time.  Only statements of which
- * nothing was decided by planning are kept: the arguments are constants and
- * parameters, or implicit casts of these by built-in functions; no conditions,
- * no expressions, no order.  The plan is made without the parameters' values,
- * so it fits any.
+ * What is compared is the whole tree that parse analysis made just now, since
+ * names may mean something else than they did.  A plan is kept when its like is
+ * seen for the second time.  Only statements of which planning decides nothing
+ * are kept: the arguments are constants and parameters, or implicit casts of
+ * these by built-in functions; no conditions, no expressions, no order.  The
+ * plan is made without the parameters' values, so it fits any.
  *
  * What a plan depends on besides the query is functions and types: when one
  * changes, by a syscache callback, all plans are forgotten.  Columns that a row
@@ -36,7 +35,9 @@
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "jit/jit.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "utils/datum.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -47,22 +48,24 @@
 #include "cext_read.h"
 #include "cext_scan.h"
 
-#define PLANS			32		/* powers of two */
-#define SEEN			256
-#define MAX_STATEMENT	16384	/* bytes; a plan has copies of its constants */
+#define PLANS			32
+#define SEEN			128		/* power of two */
+#define MAX_CONSTANT	16384	/* bytes; a plan keeps its constants */
 
 typedef struct KeptPlan
 {
-	uint64		hash;			/* of the text */
 	MemoryContext context;		/* NULL if the place is free */
+	uint64		shape;
 	int			cursor_options;
 	Query	   *query;
+	FuncExpr   *call;			/* in it */
 	PlannedStmt *plan;
-}			KeptPlan;
+	FuncExpr   *planned;		/* the call there: casts of constants are gone */
+} KeptPlan;
 
-/* Both direct-mapped by hash. */
 static KeptPlan plans[PLANS];
-static uint64 seen[SEEN];
+static int	oldest;				/* of these */
+static uint64 seen[SEEN];		/* direct-mapped by shape */
 
 /* Parent of the contexts of plans that may still be executed. */
 static MemoryContext forgotten;
@@ -77,7 +80,7 @@ static planner_hook_type prev_planner;
  */
 
 static void
-forget(KeptPlan * kept)
+forget(KeptPlan *kept)
 {
 	if (kept->context != NULL)
 		MemoryContextSetParent(kept->context, forgotten);
@@ -106,6 +109,18 @@ at_end_of_transaction(XactEvent event, void *arg)
  * ----------------------------------------------------------------
  */
 
+/* What is cast, if that is done by itself and by PostgreSQL. */
+static inline Node *
+uncast(Node *arg)
+{
+	if (IsA(arg, FuncExpr) && ((FuncExpr *) arg)->funcformat == COERCE_IMPLICIT_CAST &&
+		((FuncExpr *) arg)->funcid < FirstGenbkiObjectId)
+		return linitial(((FuncExpr *) arg)->args);
+	if (IsA(arg, RelabelType))
+		return (Node *) ((RelabelType *) arg)->arg;
+	return arg;
+}
+
 /* Nothing that planning would compute, but for casts of constants. */
 static bool
 plain_arguments(FuncExpr *call)
@@ -114,69 +129,130 @@ plain_arguments(FuncExpr *call)
 
 	foreach(lc, call->args)
 	{
-		Node	   *arg = lfirst(lc);
+		Node	   *arg = uncast(lfirst(lc));
 
-		if (IsA(arg, FuncExpr) && ((FuncExpr *) arg)->funcformat == COERCE_IMPLICIT_CAST &&
-			((FuncExpr *) arg)->funcid < FirstGenbkiObjectId)
-			arg = linitial(((FuncExpr *) arg)->args);
-		else if (IsA(arg, RelabelType))
-			arg = (Node *) ((RelabelType *) arg)->arg;
-		if (!IsA(arg, Const) &&
-			!(IsA(arg, Param) && ((Param *) arg)->paramkind == PARAM_EXTERN))
+		if (IsA(arg, Const))
+		{
+			Const	   *c = (Const *) arg;
+
+			if (!c->constisnull && !c->constbyval &&
+				datumGetSize(c->constvalue, false, c->constlen) > MAX_CONSTANT)
+				return false;
+		}
+		else if (!IsA(arg, Param) || ((Param *) arg)->paramkind != PARAM_EXTERN)
 			return false;
 	}
 	return true;
 }
 
 /*
- * Is the query nothing but a call?  Asked of every query that is planned, so
- * what is frequent goes first.
+ * The call, if a query is nothing else, or NULL.  Asked of every query that is
+ * planned, so what is frequent goes first.
  */
-static bool
-is_sole_call(Query *query)
+static FuncExpr *
+sole_call(Query *query)
 {
 	FuncExpr   *call = NULL;
 	ListCell   *lc;
 
 	if (query->commandType != CMD_SELECT || list_length(query->rtable) > 1 ||
 		query->jointree->quals != NULL)
-		return false;
+		return NULL;
 	if (query->rtable != NIL)
 		call = cext_path_call(linitial_node(RangeTblEntry, query->rtable));
 	else if (list_length(query->targetList) == 1)
 	{
 		call = (FuncExpr *) linitial_node(TargetEntry, query->targetList)->expr;
 		if (!IsA(call, FuncExpr) || cext_read_kind(call->funcid) != CEXT_READ_JSON)
-			return false;
+			return NULL;
 	}
 	if (call == NULL || query->cteList != NIL || query->distinctClause != NIL ||
 		query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != NULL ||
 		query->sortClause != NIL || query->limitCount != NULL || query->limitOffset != NULL ||
 		query->rowMarks != NIL || query->setOperations != NULL)
-		return false;
+		return NULL;
 	if (query->rtable != NIL)
 	{
 		foreach(lc, query->targetList)
 		{
 			if (!IsA(lfirst_node(TargetEntry, lc)->expr, Var))
-				return false;
+				return NULL;
 		}
 	}
-	return plain_arguments(call);
+	return plain_arguments(call) ? call : NULL;
 }
 
-/* Did that become a plan which is just the call? */
-static bool
-is_plain(PlannedStmt *stmt)
+/* Where to look for its like. */
+static uint64
+shape_of(Query *query, FuncExpr *call)
+{
+	uint64		shape = call->funcid;
+	ListCell   *lc;
+
+	foreach(lc, call->args)
+		shape = hash_combine64(shape, exprType(lfirst(lc)));
+	if (query->rtable != NIL)
+	{
+		RangeTblEntry *rte = linitial_node(RangeTblEntry, query->rtable);
+
+		foreach(lc, linitial_node(RangeTblFunction, rte->functions)->funccoltypes)
+			shape = hash_combine64(shape, lfirst_oid(lc));
+		foreach(lc, rte->eref->colnames)
+		{
+			const char *name = strVal(lfirst(lc));
+
+			shape = hash_bytes_extended((const unsigned char *) name, strlen(name), shape);
+		}
+	}
+	return hash_combine64(shape, list_length(query->targetList));
+}
+
+/* Where a plan that is nothing but the call has it; NULL if it is more. */
+static FuncExpr **
+planned_call(PlannedStmt *stmt)
 {
 	Plan	   *plan = stmt->planTree;
 
 	if (stmt->subplans != NIL || stmt->jitFlags != PGJIT_NONE || stmt->transientPlan ||
 		plan->qual != NIL || plan->initPlan != NIL)
+		return NULL;
+	if (IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &cext_scan_methods)
+		return (FuncExpr **) &linitial(((CustomScan *) plan)->custom_exprs);
+	if (IsA(plan, Result) && plan->lefttree == NULL &&
+		((Result *) plan)->resconstantqual == NULL)
+		return (FuncExpr **) &linitial_node(TargetEntry, plan->targetlist)->expr;
+	return NULL;
+}
+
+/*
+ * Is the query like the one that is kept, but for constants?  Its call's
+ * arguments are taken out for the comparison.
+ */
+static bool
+is_alike(KeptPlan *kept, Query *query, FuncExpr *call)
+{
+	List	   *args = call->args;
+	ListCell   *lc1;
+	ListCell   *lc2;
+	bool		alike;
+
+	if (list_length(args) != list_length(kept->call->args))
 		return false;
-	if (IsA(plan, Result))
-		return plan->lefttree == NULL && ((Result *) plan)->resconstantqual == NULL;
-	return IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &cext_scan_methods;
+	forboth(lc1, args, lc2, kept->call->args)
+	{
+		Node	   *a = uncast(lfirst(lc1));
+		Node	   *b = uncast(lfirst(lc2));
+
+		if (IsA(a, Const) ?
+			!IsA(b, Const) || ((Const *) a)->consttype != ((Const *) b)->consttype ||
+			exprType(lfirst(lc1)) != exprType(lfirst(lc2)) :
+			!equal(lfirst(lc1), lfirst(lc2)))
+			return false;
+	}
+	call->args = kept->call->args;
+	alike = equal(kept->query, query);
+	call->args = args;
+	return alike;
 }
 
 
@@ -192,30 +268,62 @@ plan_anew(CEXT_PLANNER_PARAMETERS)
 		standard_planner(CEXT_PLANNER_ARGUMENTS);
 }
 
-/* A plan as it was kept, for another execution. */
-static PlannedStmt *
-use(KeptPlan * kept, Query *query)
-{
-	PlannedStmt *plan = makeNode(PlannedStmt);
+/* A node's own fields. */
+#define COPY_FLAT(type, node) ((type *) memcpy(palloc(sizeof(type)), (node), sizeof(type)))
 
-	*plan = *kept->plan;
-	plan->queryId = query->queryId;
-	plan->stmt_location = query->stmt_location;
-	plan->stmt_len = query->stmt_len;
-	return plan;
+/* A plan as it was kept, with these arguments. */
+static PlannedStmt *
+use(KeptPlan *kept, Query *query, FuncExpr *call)
+{
+	PlannedStmt *stmt = COPY_FLAT(PlannedStmt, kept->plan);
+	FuncExpr   *planned;
+	ListCell   *lc1;
+	ListCell   *lc2;
+	ListCell   *lc3;
+
+	stmt->queryId = query->queryId;
+	stmt->stmt_location = query->stmt_location;
+	stmt->stmt_len = query->stmt_len;
+	if (equal(call->args, kept->call->args))
+		return stmt;
+
+	planned = COPY_FLAT(FuncExpr, kept->planned);
+	planned->args = list_copy(planned->args);
+	forthree(lc1, call->args, lc2, kept->call->args, lc3, planned->args)
+	{
+		if (!equal(lfirst(lc1), lfirst(lc2)))
+			lfirst(lc3) = lfirst(lc1);
+	}
+	if (IsA(stmt->planTree, CustomScan))
+	{
+		CustomScan *scan = COPY_FLAT(CustomScan, stmt->planTree);
+
+		scan->custom_exprs = list_make1(planned);
+		stmt->planTree = &scan->scan.plan;
+	}
+	else
+	{
+		Result	   *result = COPY_FLAT(Result, stmt->planTree);
+		TargetEntry *entry = COPY_FLAT(TargetEntry, linitial(result->plan.targetlist));
+
+		entry->expr = (Expr *) planned;
+		result->plan.targetlist = list_make1(entry);
+		stmt->planTree = &result->plan;
+	}
+	return stmt;
 }
 
-/* Plan a query that has come before, and keep the plan. */
+/* Plan a query whose like has come before, and keep the plan. */
 static PlannedStmt *
-plan_and_keep(KeptPlan * kept, uint64 hash, CEXT_PLANNER_PARAMETERS)
+plan_and_keep(uint64 shape, int nargs, CEXT_PLANNER_PARAMETERS)
 {
+	KeptPlan   *kept;
 	PlannedStmt *plan;
+	FuncExpr  **planned;
 	MemoryContext context;
 	MemoryContext old;
 	Query	   *copy;
 	uint64		changes_before = changes;
-
-	forget(kept);
 
 	/* the transaction's, until it is complete */
 	context = AllocSetContextCreate(TopTransactionContext, "cache_ext plan",
@@ -226,46 +334,45 @@ plan_and_keep(KeptPlan * kept, uint64 hash, CEXT_PLANNER_PARAMETERS)
 
 	boundParams = NULL;			/* it is to fit any */
 	plan = plan_anew(CEXT_PLANNER_ARGUMENTS);
-	if (!is_plain(plan) || changes != changes_before)
+	planned = planned_call(plan);
+	if (planned == NULL || list_length((*planned)->args) != nargs ||
+		changes != changes_before)
 	{
 		MemoryContextDelete(context);
 		return plan;
 	}
+	kept = &plans[oldest];
+	forget(kept);
 	MemoryContextSwitchTo(context);
 	kept->plan = copyObject(plan);
 	MemoryContextSwitchTo(old);
+	kept->planned = *planned_call(kept->plan);
 	kept->query = copy;
-	kept->hash = hash;
+	kept->call = sole_call(copy);
+	kept->shape = shape;
 	kept->cursor_options = cursorOptions;
 	MemoryContextSetParent(context, TopMemoryContext);
 	kept->context = context;
+	oldest = (oldest + 1) % PLANS;
 	return plan;
 }
 
 static PlannedStmt *
 plan_query(CEXT_PLANNER_PARAMETERS)
 {
-	const char *text;
-	int			len;
-	uint64		hash;
-	KeptPlan   *kept;
+	FuncExpr   *call = sole_call(parse);
+	uint64		shape;
 
-	if (likely(!is_sole_call(parse)) || query_string == NULL)
+	if (likely(call == NULL))
 		return plan_anew(CEXT_PLANNER_ARGUMENTS);
-	text = query_string + Max(parse->stmt_location, 0);
-
-	len = parse->stmt_len > 0 ? parse->stmt_len : (int) strnlen(text, MAX_STATEMENT + 1);
-	if (len > MAX_STATEMENT)
-		return plan_anew(CEXT_PLANNER_ARGUMENTS);
-	hash = hash_bytes_extended((const unsigned char *) text, len, 0);
-
-	kept = &plans[hash % PLANS];
-	if (kept->context != NULL && kept->hash == hash &&
-		kept->cursor_options == cursorOptions && equal(kept->query, parse))
-		return use(kept, parse);
-	if (seen[hash % SEEN] == hash)
-		return plan_and_keep(kept, hash, CEXT_PLANNER_ARGUMENTS);
-	seen[hash % SEEN] = hash;
+	shape = shape_of(parse, call);
+	for (KeptPlan *kept = plans; kept < plans + PLANS; kept++)
+		if (kept->context != NULL && kept->shape == shape &&
+			kept->cursor_options == cursorOptions && is_alike(kept, parse, call))
+			return use(kept, parse, call);
+	if (seen[shape % SEEN] == shape)
+		return plan_and_keep(shape, list_length(call->args), CEXT_PLANNER_ARGUMENTS);
+	seen[shape % SEEN] = shape;
 	return plan_anew(CEXT_PLANNER_ARGUMENTS);
 }
 
