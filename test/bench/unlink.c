@@ -37,13 +37,13 @@ reply(redisContext *c, int type)
 int
 main(int argc, char **argv)
 {
-	redisContext *c = redisConnectUnix(argv[1]);
+	redisContext *c = argc == 3 ? redisConnectUnix(argv[1]) : NULL;
 	char		pattern[1024];
 	char		cursor[32] = "0";
 	long long	dropped = 0;
 	double		start;
 
-	if (argc != 3 || c == NULL || c->err)
+	if (c == NULL || c->err)
 		return 1;
 	snprintf(pattern, sizeof(pattern), "%s*", argv[2]);
 
