@@ -132,7 +132,7 @@ END {
 			end = x(value[k])
 			if (low[k] != "" && high[k] != "") {
 				printf "<line class=\"range\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", x0 + x(low[k]), y + 11, \
-					x0 + (x(high[k]) < plot + room ? x(high[k]) : plot + room), y + 11
+					x0 + (x(high[k]) < plot ? x(high[k]) : plot), y + 11
 				if (x(high[k]) > end) end = x(high[k])
 			}
 			if (end > plot) end = plot
