@@ -96,6 +96,27 @@ CREATE TEMP TABLE code (a integer);
 SELECT twice('SELECT id FROM t');
 DROP TABLE code, unlike;
 SELECT twice('SELECT id FROM t');
+-- which may hide what only a function's own search path has
+CREATE SCHEMA aside;
+CREATE DOMAIN aside.hidden AS text;
+CREATE FUNCTION as_hidden() RETURNS text STABLE LANGUAGE plpgsql SET search_path = aside AS $$ BEGIN RETURN '(7)'::hidden; END $$;
+SELECT twice('SELECT as_hidden()');
+CREATE TEMP TABLE hidden (a float);
+SELECT twice('SELECT as_hidden()');
+DROP TABLE hidden;
+DROP FUNCTION as_hidden();
+DROP SCHEMA aside CASCADE;
+-- or the row type of a table that is only named as a type
+CREATE TABLE shape (a integer);
+SELECT probe('shape', query) FROM unnest(ARRAY[$$SELECT row_to_json(jsonb_populate_record(NULL::shape, '{"a":1,"b":2}'))$$,
+	$$SELECT row_to_json('(1)'::shape)$$, $$SELECT row_to_json(ROW(1)::shape)$$, $$SELECT json_agg(x) FROM unnest(NULL::shape[]) x$$]) query;
+CREATE TEMP TABLE shape (a integer, b integer);
+SELECT probe('shape', $$SELECT row_to_json(jsonb_populate_record(NULL::shape, '{"a":1,"b":2}'))$$);
+DROP TABLE pg_temp.shape;
+ALTER TABLE shape ADD b integer;
+SELECT probe('shape', query) FROM unnest(ARRAY[$$SELECT row_to_json(jsonb_populate_record(NULL::shape, '{"a":1,"b":2}'))$$,
+	$$SELECT row_to_json('(1,2)'::shape)$$, $$SELECT row_to_json(ROW(1,2)::shape)$$, $$SELECT json_agg(x) FROM unnest(NULL::shape[]) x$$]) query;
+DROP TABLE shape CASCADE;
 DROP FUNCTION as_code();
 DROP DOMAIN code;
 -- a subquery that is never executed counts, too: it could be

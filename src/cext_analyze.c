@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -355,6 +356,47 @@ classify_walker(Node *node, void *arg)
 		return query_tree_walker(query, classify_walker, arg, 0);
 	}
 	return expression_tree_walker(node, classify_walker, arg);
+}
+
+/* The types, added to a list, that are named where a value is made. */
+static bool
+types_walker(Node *node, void *arg)
+{
+	List	  **types = arg;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Query:
+			return query_tree_walker((Query *) node, types_walker, arg, 0);
+		case T_Const:
+		case T_FuncExpr:
+		case T_CoerceViaIO:
+		case T_RowExpr:
+		case T_ConvertRowtypeExpr:
+		case T_ArrayExpr:
+		case T_ArrayCoerceExpr:
+			if (exprType(node) >= FirstNormalObjectId)
+				*types = list_append_unique_oid(*types, exprType(node));
+			break;
+		default:
+			break;
+	}
+	return expression_tree_walker(node, types_walker, arg);
+}
+
+/*
+ * The types that are not built in of what the query makes.  That they are not
+ * columns of a relation it reads does not keep their relations from changing.
+ */
+List *
+cext_types_made(Query *query)
+{
+	List	   *types = NIL;
+
+	types_walker((Node *) query, &types);
+	return types;
 }
 
 /*

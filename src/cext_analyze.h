@@ -18,6 +18,7 @@ extern Query *cext_analyze(const char *query, Oid **types, int *ntypes,
 						   int nargs);
 extern CextBypass cext_plan_bypass(PlannedStmt *stmt);
 extern bool cext_row_security_in_force(PlannedStmt *stmt);
+extern List *cext_types_made(Query *query);
 extern CextBypass cext_classify(Query *query, bool *user_functions,
 								bool *reads_settings);
 extern bool cext_is_session_function(Oid funcid);

@@ -390,6 +390,7 @@ plan_query(Fill * f)
 	bool		user_functions;
 	bool		reads_settings;
 	int			ntypes = args->nargs;
+	ListCell   *lc;
 
 	if (ntypes > 0)
 	{
@@ -417,6 +418,8 @@ plan_query(Fill * f)
 	 */
 	for (int i = 0; i < args->nargs; i++)
 		cext_tracker_type(args->types[i]);
+	foreach(lc, cext_types_made(f->query))
+		cext_tracker_type(lfirst_oid(lc));
 	plan = cext_plan_query(f->query, args->query,
 						   user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
 						   bind_arguments(args, f->types));

@@ -6,9 +6,9 @@
  * pg_temp is searched first for types as it is for relations, but what types a
  * query names is not known: they are in casts, in the bodies of functions.  So
  * the whole session goes past the cache while it has a temporary type of its
- * own, or a temporary relation whose row type hides a type that is none of a
- * relation.  (Hidden relations are compared entry by entry: see cext_query.c.)
- * Both are rare.
+ * own, or a temporary relation whose row type may hide, in this search path or
+ * one of a function's own, a type that is none of a relation.  (Hidden relations
+ * are compared entry by entry: see cext_find.c.)  Both are rare.
  *
  * The names of all types ever created in this session's temporary schema are
  * kept, in TopMemoryContext, without asking what became of the transaction;
@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -86,11 +87,21 @@ is_row_type(Oid type)
 	return OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE;
 }
 
-static Oid
-find_type(const char *name, Oid schema)
+/* Does any schema but the temporary ones have a type of this name of its own? */
+static bool
+hides_type(const char *name)
 {
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-						   CStringGetDatum(name), ObjectIdGetDatum(schema));
+	CatCList   *list = SearchSysCacheList1(TYPENAMENSP, CStringGetDatum(name));
+	bool		result = false;
+
+	for (int i = 0; i < list->n_members && !result; i++)
+	{
+		Form_pg_type t = (Form_pg_type) GETSTRUCT(&list->members[i]->tuple);
+
+		result = !is_row_type(t->oid) && !isAnyTempNamespace(t->typnamespace);
+	}
+	ReleaseSysCacheList(list);
+	return result;
 }
 
 /* Could what this session makes of a query depend on a temporary type? */
@@ -99,36 +110,21 @@ cext_temptype_matters(void)
 {
 	Oid			temp;
 	Oid			toast;
-	List	   *path;
 	ListCell   *lc;
-	ListCell   *lc2;
-	bool		result = false;
 
 	if (likely(names == NIL))
 		return false;
 	GetTempNamespaceState(&temp, &toast);
 	if (!OidIsValid(temp))
 		return false;
-	path = fetch_search_path(true);
 	foreach(lc, names)
 	{
-		Oid			type = find_type(lfirst(lc), temp);
+		Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+										   CStringGetDatum(lfirst(lc)),
+										   ObjectIdGetDatum(temp));
 
-		if (!OidIsValid(type))
-			continue;
-		if (!is_row_type(type))
-			result = true;
-		foreach(lc2, path)
-		{
-			Oid			hidden = lfirst_oid(lc2) == temp ? InvalidOid :
-				find_type(lfirst(lc), lfirst_oid(lc2));
-
-			if (OidIsValid(hidden) && !is_row_type(hidden))
-				result = true;
-		}
-		if (result)
-			break;
+		if (OidIsValid(type) && (!is_row_type(type) || hides_type(lfirst(lc))))
+			return true;
 	}
-	list_free(path);
-	return result;
+	return false;
 }
