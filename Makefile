@@ -115,6 +115,7 @@ OBJS = \
 	src/cext_row.o \
 	src/cext_temptype.o \
 	src/cext_inval.o \
+	src/cext_pending.o \
 	src/cext_identity.o \
 	src/cext_policy.o \
 	src/cext_analyze.o \

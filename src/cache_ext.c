@@ -27,6 +27,7 @@
 #include "cext_inval.h"
 #include "cext_job.h"
 #include "cext_path.h"
+#include "cext_pending.h"
 #include "cext_plan.h"
 #include "cext_policy.h"
 #include "cext_prepared.h"
@@ -41,7 +42,6 @@
 #include "cext_stats.h"
 #include "cext_store.h"
 #include "cext_tracker.h"
-#include "cext_value.h"
 #include "cext_version.h"
 #include "cext_worker.h"
 #include "cext_writeback.h"
@@ -158,7 +158,7 @@ _PG_init(void)
 	cext_queue_init();			/* before cext_inval_init(), to be called
 								 * after */
 	cext_inval_init();
-	cext_value_init();
+	cext_pending_init();
 	cext_tracker_init();
 	cext_ddl_init();
 	cext_read_init();

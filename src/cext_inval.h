@@ -10,7 +10,7 @@
 
 #include "cext_version.h"
 
-/* What cext_value.c wants to know of transactions and invalidations. */
+/* What cext_pending.c wants to know of transactions and invalidations. */
 typedef struct CextInvalObserver
 {
 	void		(*apply) (void);	/* committed, after the bumps; must not
