@@ -114,6 +114,7 @@ OBJS = \
 	src/cext_relation.o \
 	src/cext_row.o \
 	src/cext_temptype.o \
+	src/cext_tagset.o \
 	src/cext_inval.o \
 	src/cext_pending.o \
 	src/cext_identity.o \

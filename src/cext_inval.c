@@ -22,7 +22,7 @@
  * callback may throw once the rows are visible; a plain rollback touches no
  * shared memory.  PREPARE TRANSACTION hands the tags to the prepared table.
  *
- * Memory: TopTransactionContext, which outlives AFTER_LOCKS; a few tags need none.
+ * Memory: TopTransactionContext, which outlives AFTER_LOCKS.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,8 +30,8 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
@@ -45,6 +45,7 @@
 #include "cext_prepared.h"
 #include "cext_relation.h"
 #include "cext_stats.h"
+#include "cext_tagset.h"
 
 /* From here on the whole database is the cheaper thing to invalidate. */
 #define MAX_PENDING_TAGS	100000
@@ -59,38 +60,8 @@ typedef struct PendingPattern
 	char	   *pattern;
 } PendingPattern;
 
-typedef struct TagEntry
-{
-	CextTag		tag;
-	int			index;			/* in tag_list */
-	char		status;
-} TagEntry;
-
-#define SH_PREFIX tagset
-#define SH_ELEMENT_TYPE TagEntry
-#define SH_KEY_TYPE CextTag
-#define SH_KEY tag
-#define SH_HASH_KEY(tb, key) murmurhash32(key)
-#define SH_EQUAL(tb, a, b) ((a) == (b))
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-/* So many are kept without allocating, and searched one by one. */
-#define FEW_TAGS	16
-
-static CextTag few_tags[FEW_TAGS];
-static int	few_levels[FEW_TAGS];
-static bool few_alone[FEW_TAGS];
-
 /* All valid in the current transaction only. */
-static tagset_hash *tag_set;	/* NULL: not more than a few */
-static CextTag *tag_list = few_tags;	/* in order of addition */
-static int *tag_levels = few_levels;	/* ascending */
-static bool *tag_alone = few_alone; /* see cext_inval_settled() */
-static int	ntags;
-static int	tags_size = FEW_TAGS;
+static CextTagSet set;			/* set.alone: see cext_inval_settled() */
 static PendingPattern *patterns;
 static int	npatterns;
 static bool pre_committed;		/* our PRE_COMMIT callback has run */
@@ -107,58 +78,6 @@ static const CextInvalObserver *observer;
  *		Collecting
  * ----------------------------------------------------------------
  */
-
-/* A tag's place in the list, or -1. */
-static int
-find_tag(CextTag tag)
-{
-	TagEntry   *entry;
-
-	if (likely(tag_set == NULL))
-	{
-		for (int i = 0; i < ntags; i++)
-			if (tag_list[i] == tag)
-				return i;
-		return -1;
-	}
-	entry = tagset_lookup(tag_set, tag);
-	return entry != NULL ? entry->index : -1;
-}
-
-/* Make room for more.  An error leaves all as it was. */
-static void
-grow_tags(void)
-{
-	int			size = tags_size * 2;
-	CextTag    *list = MemoryContextAlloc(TopTransactionContext, size * sizeof(CextTag));
-	int		   *levels = MemoryContextAlloc(TopTransactionContext, size * sizeof(int));
-	bool	   *alone = MemoryContextAlloc(TopTransactionContext, size * sizeof(bool));
-	tagset_hash *set = tag_set;
-
-	if (set == NULL)
-	{
-		set = tagset_create(TopTransactionContext, size, NULL);
-		for (int i = 0; i < ntags; i++)
-		{
-			bool		found;
-
-			tagset_insert(set, tag_list[i], &found)->index = i;
-		}
-	}
-	memcpy(list, tag_list, ntags * sizeof(CextTag));
-	memcpy(levels, tag_levels, ntags * sizeof(int));
-	if (tag_list != few_tags)
-	{
-		pfree(tag_list);
-		pfree(tag_levels);
-		pfree(tag_alone);
-	}
-	tag_set = set;
-	tag_list = list;
-	tag_levels = levels;
-	tag_alone = alone;
-	tags_size = size;
-}
 
 /* Invalidate a tag if and when this transaction commits. */
 void
@@ -182,33 +101,10 @@ cext_inval_add_value(CextTag tag)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot invalidate or set cache entries in a parallel worker")));
 
-	if (ntags >= MAX_PENDING_TAGS)
-	{
-		CextTag		all = cext_tag_database(MyDatabaseId);
-
-		if (find_tag(all) >= 0)
-			return;
-		tag = all;
-	}
-
-	if (tag_set == NULL && find_tag(tag) >= 0)
+	if (set.n >= MAX_PENDING_TAGS)
+		tag = cext_tag_database(MyDatabaseId);
+	if (!cext_tagset_add(&set, tag, GetCurrentTransactionNestLevel()))
 		return;
-
-	/* grow before the set knows the tag: an error leaves both consistent */
-	if (ntags == tags_size)
-		grow_tags();
-	if (tag_set != NULL)
-	{
-		bool		found;
-		TagEntry   *entry = tagset_insert(tag_set, tag, &found);
-
-		if (found)
-			return;
-		entry->index = ntags;
-	}
-	tag_list[ntags] = tag;
-	tag_levels[ntags] = GetCurrentTransactionNestLevel();
-	ntags++;
 	if (pre_committed)
 	{
 		/* another PRE_COMMIT callback, later than ours */
@@ -374,17 +270,17 @@ cext_inval_relation_tree(Oid relid)
 bool
 cext_inval_pending(void)
 {
-	return ntags > 0 || npatterns > 0;
+	return set.n > 0 || npatterns > 0;
 }
 
 /* Has this transaction invalidated one of these? */
 bool
 cext_inval_pending_tags(const CextTag *tags, int n)
 {
-	if (ntags == 0)
+	if (set.n == 0)
 		return false;
 	for (int i = 0; i < n; i++)
-		if (find_tag(tags[i]) >= 0)
+		if (cext_tagset_find(&set, tags[i]) >= 0)
 			return true;
 	return false;
 }
@@ -419,12 +315,7 @@ static void
 forget(void)
 {
 	/* the memory goes with TopTransactionContext */
-	tag_set = NULL;
-	tag_list = few_tags;
-	tag_levels = few_levels;
-	tag_alone = few_alone;
-	ntags = 0;
-	tags_size = FEW_TAGS;
+	cext_tagset_reset(&set);
 	patterns = NULL;
 	npatterns = 0;
 	pre_committed = published = handed_over = false;
@@ -462,12 +353,12 @@ pre_commit(void)
 		else
 			patterns[i].logged = true;
 	}
-	cext_version_publish(xid, tag_list, ntags);
+	cext_version_publish(xid, set.tags, set.n);
 	published = pre_committed = true;
 	cext_event_reserve();
 	if (cext_logs(CEXT_LOG_INVALIDATE))
 		cext_log("commit", NULL, 0, cext_elapsed_us(start), " tags=%d patterns=%d",
-				 ntags, npatterns);
+				 set.n, npatterns);
 }
 
 static void
@@ -487,8 +378,8 @@ pre_prepare(void)
 	npatterns = 0;
 
 	few[0] = cext_tag_database(MyDatabaseId);
-	if (ntags <= CEXT_PREPARED_TAGS ?
-		!cext_prepared_add(GetTopTransactionId(), tag_list, ntags) :
+	if (set.n <= CEXT_PREPARED_TAGS ?
+		!cext_prepared_add(GetTopTransactionId(), set.tags, set.n) :
 		!cext_prepared_add(GetTopTransactionId(), few, 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -504,10 +395,10 @@ finish(bool committed)
 	for (int i = 0; i < npatterns; i++)
 		if (patterns[i].logged)
 			cext_glob_resolve(patterns[i].seq);
-	commit_version = cext_version_finish(tag_list, ntags, commit_clock, tag_alone);
+	commit_version = cext_version_finish(set.tags, set.n, commit_clock, set.alone);
 	cext_event_resolve(committed);
 	cext_history_tick(GetCurrentTransactionStopTimestamp());
-	cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags + npatterns);
+	cext_stats_add(CEXT_STAT_INVALIDATIONS, set.n + npatterns);
 }
 
 /* Is this record of the glob log one of ours? */
@@ -532,9 +423,9 @@ cext_inval_settled(const char *key, int keylen, const CextTag *tags, int n,
 {
 	for (int i = 0; i < n; i++)
 	{
-		int			own = find_tag(tags[i]);
+		int			own = cext_tagset_find(&set, tags[i]);
 
-		if (own >= 0 ? !tag_alone[own] :
+		if (own >= 0 ? !set.alone[own] :
 			!cext_version_idle(tags[i], commit_clock))
 			return false;
 	}
@@ -561,7 +452,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_PREPARE:
 			if (handed_over)
-				cext_stats_add(CEXT_STAT_INVALIDATIONS, ntags);
+				cext_stats_add(CEXT_STAT_INVALIDATIONS, set.n);
 			forget();
 			break;
 		case XACT_EVENT_COMMIT:
@@ -619,20 +510,14 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		while (ntags > 0 && tag_levels[ntags - 1] >= level)
-		{
-			ntags--;
-			if (tag_set != NULL)
-				tagset_delete(tag_set, tag_list[ntags]);
-		}
+		cext_tagset_end_sub(&set, false, level);
 		while (npatterns > 0 && patterns[npatterns - 1].level >= level)
 			npatterns--;
 		cext_event_end_sub(false, level);
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		for (int i = ntags - 1; i >= 0 && tag_levels[i] >= level; i--)
-			tag_levels[i] = level - 1;
+		cext_tagset_end_sub(&set, true, level);
 		for (int i = npatterns - 1; i >= 0 && patterns[i].level >= level; i--)
 			patterns[i].level = level - 1;
 		cext_event_end_sub(true, level);
@@ -652,6 +537,7 @@ cext_inval_observe(const CextInvalObserver *o)
 void
 cext_inval_init(void)
 {
+	cext_tagset_reset(&set);
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 	RegisterResourceReleaseCallback(release_callback, NULL);
