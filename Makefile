@@ -149,6 +149,7 @@ OBJS = \
 	src/cext_relay_json.o \
 	src/cext_relay_send.o \
 	src/cext_relay_worker.o \
+	src/cext_jobtable.o \
 	src/cext_job.o \
 	src/cext_warm.o \
 	src/cext_hot.o \

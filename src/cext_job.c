@@ -41,7 +41,6 @@
 #include "cext_job.h"
 #include "cext_queue.h"
 #include "cext_row.h"
-#include "cext_warm.h"
 
 PG_FUNCTION_INFO_V1(cache_warm);
 PG_FUNCTION_INFO_V1(cache_warm_job_changed);
@@ -427,7 +426,7 @@ cache_warm(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("name of a warm job must not be null")));
-	found = cext_warm_find(get_func_namespace(fcinfo->flinfo->fn_oid),
+	found = cext_jobtable_find(get_func_namespace(fcinfo->flinfo->fn_oid),
 						   text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
 	if (!found)
 		ereport(ERROR,

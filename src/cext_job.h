@@ -10,16 +10,9 @@
 
 #include "datatype/timestamp.h"
 
-#define CEXT_JOB_ERROR	256
+#include "cext_jobtable.h"
 
-/* A job as the table has it, as far as the launcher must know. */
-typedef struct CextJobRow
-{
-	char		name[NAMEDATALEN];
-	Oid			roleid;
-	int64		every;			/* microseconds; 0: not by itself */
-	uint64		version;		/* changes with the row */
-} CextJobRow;
+#define CEXT_JOB_ERROR	256
 
 /* A run. */
 typedef struct CextJobRun

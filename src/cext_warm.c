@@ -5,13 +5,8 @@
  *
  * Everything here runs in a background worker that is connected as the role in
  * question, and never as anybody else, so a query can do no more than its
- * role.  The exception is cext_warm_scan(), which reads the table of jobs with
- * the rights of the server; it runs no SQL, and hands on names, roles and times
- * only.
- *
- * A job runs for the role in its row only if the owner of the table could act as
- * that role: row-level security lets others write rows for roles of theirs, but
- * does not bind the owner.
+ * role.  The exception is cext_warm_scan(), which runs as the server; it runs no
+ * SQL, and hands on names, roles and times only.
  *
  * Each entry is computed in a transaction of its own, so that no snapshot lives
  * longer than one query, and an error costs one entry.  An error is caught
@@ -21,25 +16,15 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -51,37 +36,6 @@
 #include "cext_recipe.h"
 #include "cext_refresh.h"
 #include "cext_warm.h"
-
-/* the table's columns */
-enum
-{
-	COL_NAME,
-	COL_ROLE,
-	COL_KEY,
-	COL_QUERY,
-	COL_TTL,
-	COL_EVERY,
-	COL_PARAMETERS,
-	COL_UNTYPED,
-	COL_FORM,
-	COL_SETTINGS,
-	COL_ENABLED,
-	COL_COUNT
-};
-
-/* A row of it. */
-typedef struct JobText
-{
-	Oid			schema;			/* of the extension */
-	char	   *key;
-	char	   *query;
-	char	   *ttl;			/* or NULL */
-	char	   *parameters;		/* or NULL */
-	bool		untyped;
-	char		form;
-	int			nsettings;
-	char	  **settings;		/* "name=value" */
-} JobText;
 
 /* One entry of a job: its key, and arguments as cext_append_arg() has them. */
 typedef struct JobItem
@@ -157,155 +111,17 @@ in_transaction(Work work, void *arg, const char *activity, char **error)
 
 
 /* ----------------------------------------------------------------
- *		The table
+ *		Which jobs there are
  * ----------------------------------------------------------------
  */
-
-/* Where the extension is in this database; InvalidOid if it is not. */
-static Oid
-extension_schema(void)
-{
-	Oid			extension = get_extension_oid("cache_ext", true);
-	Oid			schema = InvalidOid;
-	Relation	rel;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
-
-	if (!OidIsValid(extension))
-		return InvalidOid;
-	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(extension));
-	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-		schema = ((Form_pg_extension) GETSTRUCT(tup))->extnamespace;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return schema;
-}
-
-typedef void (*RowFunction) (HeapTuple tup, Datum *values, bool *nulls, void *arg);
-
-/*
- * Read the table, without asking for permission, and call a function for each
- * row that is enabled and that its owner may have.
- */
-static void
-walk_table(Oid schema, RowFunction function, void *arg)
-{
-	Oid			table = get_relname_relid("cache_warm_job", schema);
-	Relation	rel;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	Datum		values[COL_COUNT];
-	bool		nulls[COL_COUNT];
-
-	if (!OidIsValid(table))
-		return;
-	rel = table_open(table, AccessShareLock);
-	if (RelationGetDescr(rel)->natts != COL_COUNT)
-	{
-		table_close(rel, AccessShareLock);
-		return;
-	}
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-	{
-		heap_deform_tuple(tup, RelationGetDescr(rel), values, nulls);
-		if (nulls[COL_NAME] || nulls[COL_ROLE] || nulls[COL_KEY] || nulls[COL_QUERY] ||
-			nulls[COL_ENABLED] || !DatumGetBool(values[COL_ENABLED]) ||
-			GetUserNameFromId(DatumGetObjectId(values[COL_ROLE]), true) == NULL ||
-			!cext_may_become(rel->rd_rel->relowner, DatumGetObjectId(values[COL_ROLE])))
-			continue;
-		function(tup, values, nulls, arg);
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-}
-
-static void
-take_row(HeapTuple tup, Datum *values, bool *nulls, CextJobRow *row)
-{
-	memset(row, 0, sizeof(CextJobRow));
-	text_to_cstring_buffer(DatumGetTextPP(values[COL_NAME]), row->name, NAMEDATALEN);
-	row->roleid = DatumGetObjectId(values[COL_ROLE]);
-	if (!nulls[COL_EVERY])
-	{
-		Interval   *i = DatumGetIntervalP(values[COL_EVERY]);
-
-		row->every = i->time + ((int64) i->day + (int64) i->month * DAYS_PER_MONTH) *
-			USECS_PER_DAY;
-	}
-	row->version = ((uint64) HeapTupleHeaderGetRawXmin(tup->t_data) << 32) |
-		(ItemPointerGetBlockNumberNoCheck(&tup->t_self) << 11 ^
-		 ItemPointerGetOffsetNumberNoCheck(&tup->t_self));
-}
-
-typedef struct FindRow
-{
-	const char *name;
-	CextJobRow *row;
-	bool		found;
-} FindRow;
-
-static void
-find_row(HeapTuple tup, Datum *values, bool *nulls, void *arg)
-{
-	FindRow    *f = arg;
-
-	if (f->found || strcmp(TextDatumGetCString(values[COL_NAME]), f->name) != 0)
-		return;
-	take_row(tup, values, nulls, f->row);
-	f->found = true;
-}
-
-/* Look for a job by name. */
-bool
-cext_warm_find(Oid schema, const char *name, CextJobRow *row)
-{
-	FindRow		f = {name, row, false};
-
-	walk_table(schema, find_row, &f);
-	return f.found;
-}
-
-typedef struct AllRows
-{
-	CextJobRow *rows;
-	int			n;
-	int			size;
-} AllRows;
-
-static void
-add_row(HeapTuple tup, Datum *values, bool *nulls, void *arg)
-{
-	AllRows    *all = arg;
-
-	if (all->n == all->size)
-	{
-		all->size *= 2;
-		all->rows = repalloc(all->rows, all->size * sizeof(CextJobRow));
-	}
-	take_row(tup, values, nulls, &all->rows[all->n++]);
-}
 
 static void
 scan_jobs(void *arg)
 {
-	AllRows		all;
-	Oid			schema = extension_schema();
+	CextJobRow *rows;
+	int			n = cext_jobtable_all(&rows);
 
-	all.n = 0;
-	all.size = 16;
-	all.rows = palloc(all.size * sizeof(CextJobRow));
-	if (OidIsValid(schema))
-		walk_table(schema, add_row, &all);
-	cext_job_scan(MyDatabaseId, all.rows, all.n);
+	cext_job_scan(MyDatabaseId, rows, n);
 }
 
 /* Tell which jobs this database has. */
@@ -425,7 +241,7 @@ typedef struct JobWork
 	const CextJobRun *run;
 	MemoryContext context;		/* of what lives as long as the run */
 	bool		found;
-	JobText text;
+	CextJobText text;
 	JobItem    *items;
 	int64		nitems;
 	JobItem    *item;			/* the one to compute */
@@ -433,45 +249,7 @@ typedef struct JobWork
 } JobWork;
 
 static void
-take_text(HeapTuple tup, Datum *values, bool *nulls, void *arg)
-{
-	JobWork    *work = arg;
-	JobText    *job = &work->text;
-	char	   *name = TextDatumGetCString(values[COL_NAME]);
-	MemoryContext old;
-
-	if (strncmp(name, work->run->name, NAMEDATALEN - 1) != 0 ||
-		DatumGetObjectId(values[COL_ROLE]) != GetUserId())
-		return;
-	old = MemoryContextSwitchTo(work->context);
-	work->found = true;
-	job->key = TextDatumGetCString(values[COL_KEY]);
-	job->query = TextDatumGetCString(values[COL_QUERY]);
-	if (!nulls[COL_TTL])
-		job->ttl = TextDatumGetCString(values[COL_TTL]);
-	if (!nulls[COL_PARAMETERS])
-		job->parameters = TextDatumGetCString(values[COL_PARAMETERS]);
-	job->untyped = !nulls[COL_UNTYPED] && DatumGetBool(values[COL_UNTYPED]);
-	job->form = !nulls[COL_FORM] &&
-		strcmp(TextDatumGetCString(values[COL_FORM]), "rows") == 0 ? 'r' : 'j';
-	if (!nulls[COL_SETTINGS])
-	{
-		Datum	   *elements;
-		bool	   *element_nulls;
-		int			n;
-
-		deconstruct_array(DatumGetArrayTypeP(values[COL_SETTINGS]), TEXTOID, -1,
-						  false, TYPALIGN_INT, &elements, &element_nulls, &n);
-		job->settings = palloc((n + 1) * sizeof(char *));
-		for (int i = 0; i < n; i++)
-			if (!element_nulls[i])
-				job->settings[job->nsettings++] = TextDatumGetCString(elements[i]);
-	}
-	MemoryContextSwitchTo(old);
-}
-
-static void
-apply_job_settings(const JobText *job)
+apply_job_settings(const CextJobText *job)
 {
 	for (int i = 0; i < job->nsettings; i++)
 	{
@@ -565,16 +343,12 @@ static void
 prepare_job(void *arg)
 {
 	JobWork    *work = arg;
-	JobText    *job = &work->text;
-	Oid			schema = extension_schema();
+	CextJobText *job = &work->text;
 	int			level;
 
-	if (!OidIsValid(schema))
-		return;
-	walk_table(schema, take_text, work);
+	work->found = cext_jobtable_text(work->run->name, work->context, job);
 	if (!work->found)
 		return;
-	job->schema = schema;
 	apply_job_settings(job);
 	if (job->parameters == NULL)
 	{

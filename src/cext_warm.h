@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cext_warm.h
- *		Warm jobs: the table, and running one.
+ *		What workers do: refresh requests, and running a warm job.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,6 @@
 
 #include "cext_job.h"
 
-extern bool cext_warm_find(Oid schema, const char *name, CextJobRow *row);
 extern void cext_warm_scan(void);
 extern void cext_warm_run(const CextJobRun *run);
 extern bool cext_refresh_run(const char *bytes, Size size);
