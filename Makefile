@@ -97,6 +97,7 @@ OBJS = \
 	src/cext_pin.o \
 	src/cext_store.o \
 	src/cext_state.o \
+	src/cext_ring.o \
 	src/cext_relay.o \
 	src/cext_event.o \
 	src/cext_version.o \

@@ -5,7 +5,7 @@
  *
  * The tags of cext_inval.c are numbers; whoever listens to the relay wants
  * names.  So while the relay is on, keys, patterns and tables are collected as
- * text too, once each, as the items of one record of cext_relay.c.  Each has
+ * text too, once each, as the items of one record of cext_ring.c.  Each has
  * the nesting level of its subtransaction: ROLLBACK TO SAVEPOINT cuts the
  * buffer off where the subtransaction began.
  *
@@ -141,7 +141,7 @@ append_item(CextRelayType type, const char *str, int len)
 	Size		need = items_len + CEXT_RELAY_ITEM_SIZE(len);
 	CextRelayItem *item;
 
-	if (len > CEXT_RELAY_ITEM_MAX || need > cext_relay_max_len())
+	if (len > CEXT_RELAY_ITEM_MAX || need > cext_ring_max_len())
 		return false;
 	if (need > items_size)
 	{
@@ -322,7 +322,7 @@ cext_event_reserve(void)
 	}
 	if (nitems == 0 || incomplete > 0)
 		return;
-	reserved = cext_relay_reserve(items, items_len,
+	reserved = cext_ring_reserve(items, items_len,
 								  GetDatabaseEncoding() == PG_SQL_ASCII ?
 								  PG_SQL_ASCII : PG_UTF8);
 	if (reserved == NULL)

@@ -3,41 +3,9 @@
  * cext_relay.c
  *		The queue of committed invalidations that go to Redis.
  *
- * A bounded ring of records in shared memory.  A record is one transaction's
- * invalidations as text.  Backends append and resolve, one worker
- * (cext_relay_worker.c) sends and removes.
- *
- *	PRE_COMMIT		reserve: the text is copied here, OPEN, with the WAL insert
- *					position as its "floor"
- *	resource release	resolve: COMMITTED with the LSN of the commit record,
- *	  AFTER_LOCKS		or DONE after an abort
- *	worker			take: COMMITTED to TAKEN; sent: DONE; the head moves past
- *					what is DONE
- *
- * All that can fail happens at PRE_COMMIT: if there is no room, the backend
- * notes that, and asks for a flush once it has committed.  After the commit
- * there are only stores to memory that is already there.
- *
- * Commit order.  Records resolve in an order that need not be that of their
- * commit records, and they are reserved in yet another.  The worker reads, with
- * the lock held, the ring's tail and the WAL insert position, then walks the
- * ring up to that tail.  The horizon is that position or the least floor of
- * a record found OPEN, whichever is less.  It takes the COMMITTED records whose
- * LSN is not beyond the horizon, by LSN.  No record that is missing can belong
- * before one of these:
- *
- *	- One found OPEN in the walk will commit beyond its floor, so not before the
- *	  horizon.
- *	- One reserved after the tail was read took its floor later, under the same
- *	  lock, so it is not less than the insert position that we read.
- *
- * So each batch is complete up to the horizon, the next one lies beyond it,
- * and the whole is sent in the order of commit records.  That includes a commit
- * that waits for a synchronous standby: its record is in the WAL and later ones
- * wait for it here; those that wait for nothing are few then.  A transaction
- * without an xid has no commit record; it counts as of the insert position when
- * it resolves, which is not before anything that it saw.  Where two are equal,
- * the order of reservation decides, which is that of cause and effect.
+ * Backends queue records (cext_ring.c) and resolve them, one worker
+ * (cext_relay_worker.c) sends and removes.  If there is no room, the backend
+ * notes that at PRE_COMMIT, and asks for a flush once it has committed.
  *
  * At least once.  A record stays until its sender says that Redis has answered.
  * If the worker ends before that, the next one finds it TAKEN and sends it
@@ -56,24 +24,15 @@
  * barrier between, the worker writes the switch before it looks who has
  * published: so each commit is either queued, or waited for.
  *
- * One lock protects head and tail; the worker alone moves the head.  The
- * content of a record belongs to its backend while OPEN, and to the worker
- * after; the state is written last, behind a barrier.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
-#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/builtins.h"
@@ -87,12 +46,6 @@
 
 PG_FUNCTION_INFO_V1(cache_relay);
 
-/* states of a record */
-#define OPEN		0
-#define COMMITTED	1
-#define TAKEN		2
-#define DONE		3
-
 #define ERROR_LENGTH	256
 
 typedef struct RelayShared
@@ -103,13 +56,10 @@ typedef struct RelayShared
 		pg_atomic_uint32 on;
 		char		pad[PG_CACHE_LINE_SIZE];
 	}			s;
-	LWLock	   *lock;			/* protects head and tail */
 	Latch	   *latch;			/* the worker's, or NULL */
 	pid_t		pid;
 	bool		started;		/* the worker has seen the setting */
 	bool		settling;		/* see cext_relay_start() */
-	uint64		head;			/* positions in an endless ring */
-	uint64		tail;
 	uint64		seq;			/* of the last message; worker only */
 	pg_atomic_uint64 requested[CEXT_FLUSH_REASONS];
 	pg_atomic_uint64 flushed[CEXT_FLUSH_REASONS];
@@ -126,21 +76,13 @@ typedef struct RelayShared
 } RelayShared;
 
 static RelayShared *relay;
-static char *ring;
-static uint64 ring_size;
 
 pg_atomic_uint32 *cext_relay_switch;
-
-static Size
-ring_bytes(void)
-{
-	return MAXALIGN((Size) cext_redis_relay_queue * 1024);
-}
 
 Size
 cext_relay_shmem_size(void)
 {
-	return add_size(CACHELINEALIGN(sizeof(RelayShared)), ring_bytes());
+	return add_size(CACHELINEALIGN(sizeof(RelayShared)), cext_ring_shmem_size());
 }
 
 void
@@ -148,9 +90,8 @@ cext_relay_shmem_init(void)
 {
 	bool		found;
 
-	relay = ShmemInitStruct("cache_ext relay", cext_relay_shmem_size(), &found);
-	ring = (char *) relay + CACHELINEALIGN(sizeof(RelayShared));
-	ring_size = ring_bytes();
+	relay = ShmemInitStruct("cache_ext relay", CACHELINEALIGN(sizeof(RelayShared)), &found);
+	cext_ring_shmem_init();
 	cext_relay_switch = &relay->s.on;
 	if (!found)
 	{
@@ -169,30 +110,9 @@ cext_relay_shmem_init(void)
 		pg_atomic_init_u64(&relay->retries, 0);
 		pg_atomic_init_u64(&relay->last_lsn, 0);
 		SpinLockInit(&relay->error_lock);
-		relay->lock = &GetNamedLWLockTranche("cache_ext_relay")->lock;
 	}
 }
 
-
-/* ----------------------------------------------------------------
- *		The ring
- * ----------------------------------------------------------------
- */
-
-/* What is too short for a record at the end of the ring is passed over. */
-static uint64
-skip_end(uint64 pos)
-{
-	uint64		left = ring_size - pos % ring_size;
-
-	return left < sizeof(CextRelayRecord) ? pos + left : pos;
-}
-
-static CextRelayRecord *
-record_at(uint64 pos)
-{
-	return (CextRelayRecord *) (ring + pos % ring_size);
-}
 
 /* Have the worker look what there is to do. */
 void
@@ -204,67 +124,13 @@ cext_relay_wake(void)
 		SetLatch(latch);
 }
 
-/* One transaction gets no more than a quarter of the ring. */
-Size
-cext_relay_max_len(void)
-{
-	return ring_size / 4 - offsetof(CextRelayRecord, items);
-}
-
-/*
- * Queue what the committing transaction has invalidated, OPEN.  NULL if there
- * is no room.
- */
-CextRelayRecord *
-cext_relay_reserve(const char *items, Size len, int encoding)
-{
-	Size		size = MAXALIGN(offsetof(CextRelayRecord, items) + len);
-	CextRelayRecord *rec = NULL;
-	uint64		pos;
-	uint64		left;
-	uint64		pad = 0;
-
-	Assert(len <= cext_relay_max_len());
-	LWLockAcquire(relay->lock, LW_EXCLUSIVE);
-	pos = skip_end(relay->tail);
-	left = ring_size - pos % ring_size;
-	if (left < size)
-		pad = left;
-	if (pos + pad + size - relay->head <= ring_size)
-	{
-		if (pad > 0)
-		{
-			rec = record_at(pos);
-			rec->size = (uint32) pad;
-			pg_atomic_init_u32(&rec->state, DONE);
-			pos += pad;
-		}
-		rec = record_at(pos);
-		rec->size = (uint32) size;
-		pg_atomic_init_u32(&rec->state, OPEN);
-		rec->floor = GetXLogInsertRecPtr();
-		rec->lsn = InvalidXLogRecPtr;
-		rec->encoding = encoding;
-		rec->len = (uint32) len;
-		memcpy(rec->items, items, len);
-		relay->tail = pos + size;
-	}
-	LWLockRelease(relay->lock);
-	return rec;
-}
-
 /* The transaction that reserved it has ended, and is visible if committed. */
 void
 cext_relay_resolve(CextRelayRecord *rec, bool committed)
 {
 	if (committed)
-	{
-		rec->lsn = TransactionIdIsValid(GetTopTransactionIdIfAny()) ?
-			XactLastCommitEnd : GetXLogInsertRecPtr();
 		pg_atomic_fetch_add_u64(&relay->queued, 1);
-	}
-	pg_write_barrier();
-	pg_atomic_write_u32(&rec->state, committed ? COMMITTED : DONE);
+	cext_ring_resolve(rec, committed);
 
 	/* also after an abort: others may have waited for this one */
 	cext_relay_wake();
@@ -295,43 +161,6 @@ cext_relay_flush(CextFlushReason reason)
  * ----------------------------------------------------------------
  */
 
-static uint64
-read_tail(XLogRecPtr *insert)
-{
-	uint64		tail;
-
-	LWLockAcquire(relay->lock, LW_SHARED);
-	tail = relay->tail;
-	*insert = GetXLogInsertRecPtr();
-	LWLockRelease(relay->lock);
-	return tail;
-}
-
-/* Give room back: the head moves past what is DONE. */
-static void
-advance_head(void)
-{
-	XLogRecPtr	insert;
-	uint64		tail = read_tail(&insert);
-	uint64		pos = relay->head;
-
-	for (;;)
-	{
-		uint64		next = skip_end(pos);
-
-		if (next >= tail ||
-			pg_atomic_read_u32(&record_at(next)->state) != DONE)
-			break;
-		pos = next + record_at(next)->size;
-	}
-	if (pos == relay->head)
-		return;
-
-	LWLockAcquire(relay->lock, LW_EXCLUSIVE);
-	relay->head = pos;
-	LWLockRelease(relay->lock);
-}
-
 static void
 detach(int code, Datum arg)
 {
@@ -346,17 +175,7 @@ detach(int code, Datum arg)
 void
 cext_relay_attach(void)
 {
-	XLogRecPtr	insert;
-	uint64		tail = read_tail(&insert);
-
-	for (uint64 pos = skip_end(relay->head); pos < tail;)
-	{
-		CextRelayRecord *rec = record_at(pos);
-
-		if (pg_atomic_read_u32(&rec->state) == TAKEN)
-			pg_atomic_write_u32(&rec->state, COMMITTED);
-		pos = skip_end(pos + rec->size);
-	}
+	cext_ring_untake();
 	relay->pid = MyProcPid;
 	relay->latch = MyLatch;
 	on_shmem_exit(detach, (Datum) 0);
@@ -366,22 +185,7 @@ cext_relay_attach(void)
 static void
 discard(void)
 {
-	XLogRecPtr	insert;
-	uint64		tail = read_tail(&insert);
-
-	for (uint64 pos = skip_end(relay->head); pos < tail;)
-	{
-		CextRelayRecord *rec = record_at(pos);
-		uint32		state = pg_atomic_read_u32(&rec->state);
-
-		if (state == COMMITTED || state == TAKEN)
-		{
-			pg_atomic_write_u32(&rec->state, DONE);
-			pg_atomic_fetch_sub_u64(&relay->queued, 1);
-		}
-		pos = skip_end(pos + rec->size);
-	}
-	advance_head();
+	pg_atomic_fetch_sub_u64(&relay->queued, cext_ring_discard());
 }
 
 /*
@@ -424,84 +228,15 @@ cext_relay_stop(void)
 	discard();
 }
 
-typedef struct Candidate
-{
-	XLogRecPtr	lsn;
-	uint64		pos;
-} Candidate;
-
-static int
-compare_candidates(const void *a, const void *b)
-{
-	const Candidate *x = a;
-	const Candidate *y = b;
-
-	if (x->lsn != y->lsn)
-		return x->lsn < y->lsn ? -1 : 1;
-	return x->pos < y->pos ? -1 : (x->pos > y->pos);
-}
-
-/*
- * The next committed records, by LSN; see the top of this file.  Allocates in
- * the current memory context.
- */
-int
-cext_relay_take(CextRelayRecord **out, int max)
-{
-	XLogRecPtr	horizon;
-	uint64		tail = read_tail(&horizon);
-	Candidate  *found;
-	int			size = 64;
-	int			n = 0;
-	int			taken = 0;
-
-	if (relay->head == tail)
-		return 0;
-	found = palloc(size * sizeof(Candidate));
-	for (uint64 pos = skip_end(relay->head); pos < tail;)
-	{
-		CextRelayRecord *rec = record_at(pos);
-		uint32		state = pg_atomic_read_u32(&rec->state);
-
-		pg_read_barrier();
-		if (state == OPEN)
-			horizon = Min(horizon, rec->floor);
-		else if (state == COMMITTED)
-		{
-			if (n == size)
-			{
-				size *= 2;
-				found = repalloc_huge(found, size * sizeof(Candidate));
-			}
-			found[n].lsn = rec->lsn;
-			found[n++].pos = pos;
-		}
-		pos = skip_end(pos + rec->size);
-	}
-	qsort(found, n, sizeof(Candidate), compare_candidates);
-	while (taken < n && taken < max && found[taken].lsn <= horizon)
-	{
-		out[taken] = record_at(found[taken].pos);
-		pg_atomic_write_u32(&out[taken]->state, TAKEN);
-		taken++;
-	}
-	pfree(found);
-	advance_head();
-	return taken;
-}
-
 /* Redis has answered for these. */
 void
 cext_relay_done(CextRelayRecord **recs, int n)
 {
-	for (int i = 0; i < n; i++)
-	{
-		pg_atomic_write_u64(&relay->last_lsn, recs[i]->lsn);
-		pg_atomic_write_u32(&recs[i]->state, DONE);
-	}
+	if (n > 0)
+		pg_atomic_write_u64(&relay->last_lsn, recs[n - 1]->lsn);
 	pg_atomic_fetch_sub_u64(&relay->queued, n);
 	pg_atomic_fetch_add_u64(&relay->sent, n);
-	advance_head();
+	cext_ring_done(recs, n);
 }
 
 /* Is a flush due?  It covers what was asked for up to now. */
@@ -583,6 +318,8 @@ static void
 save_relay(CextStateFile *file)
 {
 	RelayState	state;
+	CextRelayRecord *rec;
+	uint64		pos = 0;
 
 	memset(&state, 0, sizeof(state));
 	state.seq = relay->seq;
@@ -591,23 +328,16 @@ save_relay(CextStateFile *file)
 		state.flush[i] = pg_atomic_read_u64(&relay->requested[i]) >
 			pg_atomic_read_u64(&relay->flushed[i]);
 	cext_state_write(file, &state, sizeof(state));
-	for (uint64 pos = skip_end(relay->head); state.on && pos < relay->tail;)
+	while (state.on && (rec = cext_ring_next_unlocked(&pos)) != NULL)
 	{
-		CextRelayRecord *rec = record_at(pos);
-		uint32		status = pg_atomic_read_u32(&rec->state);
+		RecordState r;
 
-		if (status == COMMITTED || status == TAKEN)
-		{
-			RecordState r;
-
-			memset(&r, 0, sizeof(r));
-			r.lsn = rec->lsn;
-			r.encoding = rec->encoding;
-			r.len = rec->len;
-			cext_state_write(file, &r, sizeof(r));
-			cext_state_write(file, rec->items, rec->len);
-		}
-		pos = skip_end(pos + rec->size);
+		memset(&r, 0, sizeof(r));
+		r.lsn = rec->lsn;
+		r.encoding = rec->encoding;
+		r.len = rec->len;
+		cext_state_write(file, &r, sizeof(r));
+		cext_state_write(file, rec->items, rec->len);
 	}
 }
 
@@ -623,7 +353,6 @@ load_relay(CextStateFile *file)
 	while (cext_state_left(file) > 0)
 	{
 		RecordState r;
-		CextRelayRecord *rec = NULL;
 		char	   *items;
 
 		if (!cext_state_read(file, &r, sizeof(r)) || r.len > cext_state_left(file))
@@ -631,14 +360,8 @@ load_relay(CextStateFile *file)
 		items = palloc(r.len);
 		if (!cext_state_read(file, items, r.len))
 			return false;
-		if (cext_redis_relay && r.len <= cext_relay_max_len())
-			rec = cext_relay_reserve(items, r.len, r.encoding);
-		if (rec != NULL)
-		{
-			rec->lsn = r.lsn;
-			pg_atomic_write_u32(&rec->state, COMMITTED);
+		if (cext_redis_relay && cext_ring_restore(items, r.len, r.encoding, r.lsn))
 			pg_atomic_fetch_add_u64(&relay->queued, 1);
-		}
 		else
 			fits = false;
 		pfree(items);
@@ -707,9 +430,7 @@ cache_relay(PG_FUNCTION_ARGS)
 	}
 
 	memset(nulls, false, sizeof(nulls));
-	LWLockAcquire(relay->lock, LW_SHARED);
-	values[RELAY_QUEUE_USED] = Int64GetDatum(relay->tail - relay->head);
-	LWLockRelease(relay->lock);
+	values[RELAY_QUEUE_USED] = Int64GetDatum(cext_ring_used());
 	SpinLockAcquire(&relay->error_lock);
 	retrying = relay->retrying;
 	memcpy(error, relay->error, ERROR_LENGTH);
@@ -720,7 +441,7 @@ cache_relay(PG_FUNCTION_ARGS)
 	values[RELAY_PID] = Int32GetDatum(relay->pid);
 	nulls[RELAY_PID] = relay->pid == 0;
 	values[RELAY_QUEUE_LENGTH] = Int64GetDatum(pg_atomic_read_u64(&relay->queued));
-	values[RELAY_QUEUE_SIZE] = Int64GetDatum(ring_size);
+	values[RELAY_QUEUE_SIZE] = Int64GetDatum(cext_ring_size());
 	values[RELAY_SENT] = Int64GetDatum(pg_atomic_read_u64(&relay->sent));
 	values[RELAY_FAILED] = Int64GetDatum(pg_atomic_read_u64(&relay->failed));
 	values[RELAY_OVERFLOWED] = Int64GetDatum(pg_atomic_read_u64(&relay->lost));

@@ -8,48 +8,7 @@
 #ifndef CEXT_RELAY_H
 #define CEXT_RELAY_H
 
-#include "access/xlogdefs.h"
-#include "port/atomics.h"
-
-/* What an invalidation names. */
-typedef enum CextRelayType
-{
-	CEXT_RELAY_DATABASE,		/* first in every record: where it happened */
-	CEXT_RELAY_KEY,
-	CEXT_RELAY_PATTERN,
-	CEXT_RELAY_TABLE,			/* schema, a zero byte, table */
-	CEXT_RELAY_CLEAR
-} CextRelayType;
-
-/* Items follow each other, each at an even address. */
-typedef struct CextRelayItem
-{
-	uint8		type;
-	uint8		unused;
-	uint16		len;
-	char		data[FLEXIBLE_ARRAY_MEMBER];
-} CextRelayItem;
-
-#define CEXT_RELAY_ITEM_MAX		16384	/* bytes of data */
-#define CEXT_RELAY_ITEM_SIZE(len) \
-	TYPEALIGN(2, offsetof(CextRelayItem, data) + (len))
-#define CEXT_RELAY_NEXT(item) \
-	((const CextRelayItem *) ((const char *) (item) + CEXT_RELAY_ITEM_SIZE((item)->len)))
-
-/* One transaction's invalidations; in shared memory. */
-typedef struct CextRelayRecord
-{
-	uint32		size;			/* in the ring, with this header */
-	pg_atomic_uint32 state;		/* see cext_relay.c */
-	XLogRecPtr	floor;			/* its commit record is not before this */
-	XLogRecPtr	lsn;			/* end of its commit record */
-	int			encoding;		/* of which a pattern's "?" is a character */
-	uint32		len;			/* bytes of items */
-	char		items[FLEXIBLE_ARRAY_MEMBER];
-} CextRelayRecord;
-
-#define CEXT_RELAY_ITEMS(rec)		((const CextRelayItem *) (rec)->items)
-#define CEXT_RELAY_ITEMS_END(rec)	((const CextRelayItem *) ((rec)->items + (rec)->len))
+#include "cext_ring.h"
 
 /* Why subscribers have to drop all they have. */
 typedef enum CextFlushReason
@@ -83,8 +42,6 @@ extern void cext_relay_shmem_init(void);
 extern void cext_relay_init(void);
 
 /* the committing transaction: nothing here throws, allocates or waits long */
-extern Size cext_relay_max_len(void);
-extern CextRelayRecord *cext_relay_reserve(const char *items, Size len, int encoding);
 extern void cext_relay_resolve(CextRelayRecord *rec, bool committed);
 extern void cext_relay_lost(CextFlushReason why);
 extern void cext_relay_wake(void);
@@ -95,7 +52,6 @@ extern void cext_relay_attach(void);
 extern bool cext_relay_start(void);
 extern void cext_relay_settled(void);
 extern void cext_relay_stop(void);
-extern int	cext_relay_take(CextRelayRecord **out, int max);
 extern void cext_relay_done(CextRelayRecord **recs, int n);
 extern bool cext_relay_flush_wanted(CextFlush *flush);
 extern void cext_relay_flushed(const CextFlush *flush);

@@ -7,7 +7,7 @@
  * started with the server (after recovery, on a standby).
  *
  * It has some events in hand, in commit order, taken from the queue; see
- * cext_relay.c for what makes the order right.  Over and over it
+ * cext_ring.c for what makes the order right.  Over and over it
  *
  *	1. puts a flush that was asked for, and newly committed events, in the row
  *	2. drops the keys that new ones name
@@ -165,7 +165,7 @@ take_events(void)
 		ev->flush = flush;
 		ev->sweep = cext_relay_needs_sweep(NULL);
 	}
-	n = nevents < MAX_EVENTS ? cext_relay_take(recs, MAX_EVENTS - nevents) : 0;
+	n = nevents < MAX_EVENTS ? cext_ring_take(recs, MAX_EVENTS - nevents) : 0;
 	for (int i = 0; i < n; i++)
 	{
 		CextRelayEvent *ev = &events[nevents++];
