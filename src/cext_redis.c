@@ -31,7 +31,7 @@
 
 #include "cext_breaker.h"
 #include "cext_redis.h"
-#include "cext_redis_conn.h"
+#include "cext_redis_login.h"
 #include "cext_stats.h"
 
 #define HASH_SLOTS		16384

@@ -536,61 +536,22 @@ secure(CextRedisConn *conn, const char *host, CextDeadline deadline)
 	}
 }
 
-/*
- * Send one of the opening commands, and see that it is liked.  Of the complaint
- * only the first word is passed on: some servers repeat the command in it,
- * which may be a password.
- */
-static bool
-greet(CextRedisConn *conn, CextDeadline deadline, int argc, const char **argv)
+/* A connection to nowhere, to be opened and closed; NULL if there is no memory. */
+CextRedisConn *
+cext_redis_allocate(void)
 {
-	size_t		lens[3];
-	redisReply *reply;
-	bool		ok;
+	CextRedisConn *conn = calloc(1, sizeof(CextRedisConn));
 
-	for (int i = 0; i < argc; i++)
-		lens[i] = strlen(argv[i]);
-	/* cppcheck-suppress uninitvar ; there is at least the command's name */
-	if (!cext_redis_send(conn, argc, argv, lens))
-		return false;
-	reply = cext_redis_receive(conn, deadline);
-	if (reply == NULL)
-		return false;
-	ok = reply->type != REDIS_REPLY_ERROR ||
-		cext_redis_fail("%s was refused: %.*s", argv[0],
-						(int) Min(strspn(reply->str, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 32),
-						reply->str);
-	freeReplyObject(reply);
-	return ok;
+	if (conn == NULL)
+		cext_redis_fail("out of memory");
+	else
+		conn->sock = PGINVALID_SOCKET;
+	return conn;
 }
 
-static bool
-login(CextRedisConn *conn, CextDeadline deadline)
-{
-	const CextRedisTarget *t = cext_redis_target;
-	char		database[16];
-
-	if (t->password[0] != '\0')
-	{
-		bool		named = t->user[0] != '\0';
-		const char *auth[3] = {"AUTH", named ? t->user : t->password, t->password};
-
-		if (!greet(conn, deadline, named ? 3 : 2, auth))
-			return false;
-	}
-	if (t->database != 0)
-	{
-		const char *select[2] = {"SELECT", database};
-
-		snprintf(database, sizeof(database), "%d", t->database);
-		if (!greet(conn, deadline, 2, select))
-			return false;
-	}
-	return true;
-}
-
-static bool
-open_connection(CextRedisConn *conn, const CextRedisAddress *address,
+/* Connect, with TLS.  Throws on a cancel. */
+bool
+cext_redis_open(CextRedisConn *conn, const CextRedisAddress *address,
 				CextDeadline deadline)
 {
 	const char *name = cext_redis_tls_server_name;
@@ -603,43 +564,5 @@ open_connection(CextRedisConn *conn, const CextRedisAddress *address,
 		return cext_redis_fail("out of memory");
 	return connect_host(conn, address, deadline) &&
 		(!cext_redis_target->tls ||
-		 secure(conn, name != NULL && name[0] != '\0' ? name : address->host, deadline)) &&
-		login(conn, deadline);
-}
-
-/* The same, and an error closes the connection. */
-static pg_noinline bool
-open_or_close(CextRedisConn *conn, const CextRedisAddress *address,
-			  CextDeadline deadline)
-{
-	bool		ok;
-
-	PG_TRY();
-	{
-		ok = open_connection(conn, address, deadline);
-	}
-	PG_CATCH();
-	{
-		cext_redis_close(conn);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (!ok)
-		cext_redis_close(conn);
-	return ok;
-}
-
-/* Connect, with TLS and login.  NULL if that fails; throws on a cancel. */
-CextRedisConn *
-cext_redis_connect(const CextRedisAddress *address, CextDeadline deadline)
-{
-	CextRedisConn *conn = calloc(1, sizeof(CextRedisConn));
-
-	if (conn == NULL)
-	{
-		cext_redis_fail("out of memory");
-		return NULL;
-	}
-	conn->sock = PGINVALID_SOCKET;
-	return open_or_close(conn, address, deadline) ? conn : NULL;
+		 secure(conn, name != NULL && name[0] != '\0' ? name : address->host, deadline));
 }

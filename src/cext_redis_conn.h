@@ -28,8 +28,9 @@ typedef int64 CextDeadline;
 extern CextDeadline cext_deadline(int milliseconds);
 extern bool cext_redis_fail(const char *fmt,...) pg_attribute_printf(1, 2);
 
-extern CextRedisConn *cext_redis_connect(const CextRedisAddress *address,
-										 CextDeadline deadline);
+extern CextRedisConn *cext_redis_allocate(void);
+extern bool cext_redis_open(CextRedisConn *conn, const CextRedisAddress *address,
+							CextDeadline deadline);
 extern void cext_redis_close(CextRedisConn *conn);
 extern bool cext_redis_usable(CextRedisConn *conn);
 
