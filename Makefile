@@ -93,6 +93,7 @@ OBJS = \
 	src/cext_pattern.o \
 	src/cext_result.o \
 	src/cext_chunk.o \
+	src/cext_entry.o \
 	src/cext_evict.o \
 	src/cext_pin.o \
 	src/cext_store.o \

@@ -189,26 +189,12 @@ cext_store_unpin(CextEntry *e)
  * ----------------------------------------------------------------
  */
 
-static inline bool
-same(const CextEntry *e, const CextIdent *id)
-{
-	return e->hash == id->hash &&
-		e->dbid == id->dbid &&
-		e->roleid == id->roleid &&
-		e->form == id->form &&
-		e->keylen == id->keylen &&
-		e->argslen == id->argslen &&
-		memcmp(e->seed, id->seed, CEXT_SEED_SIZE) == 0 &&
-		memcmp(CEXT_ENTRY_KEY(e), id->key, id->keylen) == 0 &&
-		memcmp(CEXT_ENTRY_ARGS(e), id->args, id->argslen) == 0;
-}
-
 /* The entry, or NULL; partition lock held. */
 static CextEntry *
 find(const CextIdent *id, uint32 bucket)
 {
 	for (uint32 c = store->buckets[bucket]; c != CEXT_NO_CHUNK; c = ENTRY(c)->next)
-		if (same(ENTRY(c), id))
+		if (ENTRY(c)->hash == id->hash && cext_entry_is(ENTRY(c), id))
 			return ENTRY(c);
 	return NULL;
 }
@@ -255,39 +241,6 @@ cext_store_lookup_hash(uint64 hash, char form)
 		pin(e);
 	LWLockRelease(lock);
 	return e;
-}
-
-/* What a pinned entry, or a copy, was stored with; points into it. */
-void
-cext_store_describe(CextEntry *e, CextIdent *id, CextEntryInfo *info)
-{
-	memset(id, 0, sizeof(CextIdent));
-	id->hash = e->hash;
-	id->dbid = e->dbid;
-	id->roleid = e->roleid;
-	id->form = e->form;
-	memcpy(id->seed, e->seed, CEXT_SEED_SIZE);
-	id->key = CEXT_ENTRY_KEY(e);
-	id->keylen = e->keylen;
-	id->args = CEXT_ENTRY_ARGS(e);
-	id->argslen = e->argslen;
-
-	memset(info, 0, sizeof(CextEntryInfo));
-	info->stamp = e->stamp;
-	info->globs = pg_atomic_read_u64(&e->globs);
-	info->created = e->created;
-	info->expires = e->expires;
-	info->refresh = pg_atomic_read_u64(&e->refresh);
-	info->xmax = e->xmax;
-	info->nrows = e->nrows;
-	info->fill_us = e->fill_us;
-	info->checksum = e->checksum;
-	info->ns = e->ns;
-	info->flags = e->flags & ~CEXT_ENTRY_PASSING;
-	info->ntags = e->ntags;
-	info->tags = CEXT_ENTRY_TAGS(e);
-	info->nrels = e->nrels;
-	info->rels = CEXT_ENTRY_RELS(e);
 }
 
 /* Tell that a pinned entry served a hit.  Its own line only. */
@@ -396,41 +349,13 @@ write_entry(uint32 c, Size head, const CextIdent *id, const CextEntryInfo *info,
 {
 	CextEntry  *e = ENTRY(c);
 
-	memset(e, 0, sizeof(CextEntry));
-	pg_atomic_init_u32(&e->refs, 1);
-	pg_atomic_init_u32(&e->hits, instead != NULL ? pg_atomic_read_u32(&instead->hits) :
-					   info->hits);
-	pg_atomic_init_u64(&e->globs, info->globs);
-	pg_atomic_init_u64(&e->refresh,
-					   info->refresh == 0 ? CEXT_NO_REFRESH : (uint64) info->refresh);
-	e->hash = id->hash;
-	e->stamp = info->stamp;
-	e->created = info->created;
-	e->expires = info->expires;
-	e->xmax = info->xmax;
-	e->dbid = id->dbid;
-	e->roleid = id->roleid;
-	e->payload_size = size;
-	e->payload_offset = head;
+	cext_entry_begin(e, head, id, info, size);
 	e->ready_size = ready_size;
-	e->recipe_size = info->recipe_size;
-	e->foreground = instead != NULL && instead->foreground;
-	e->nrows = info->nrows;
-	e->fill_us = info->fill_us;
-	e->checksum = info->checksum;
-	e->keylen = id->keylen;
-	e->argslen = id->argslen;
-	e->ntags = info->ntags;
-	e->nrels = info->nrels;
-	e->ns = info->ns;
-	e->form = id->form;
-	e->flags = info->flags;
-	memcpy(e->seed, id->seed, CEXT_SEED_SIZE);
-	memcpy(CEXT_ENTRY_TAGS(e), info->tags, info->ntags * sizeof(uint32));
-	if (info->nrels > 0)
-		memcpy(CEXT_ENTRY_RELS(e), info->rels, info->nrels * sizeof(Oid));
-	memcpy(CEXT_ENTRY_KEY(e), id->key, id->keylen);
-	memcpy(CEXT_ENTRY_ARGS(e), id->args, id->argslen);
+	if (instead != NULL)
+	{
+		pg_atomic_write_u32(&e->hits, pg_atomic_read_u32(&instead->hits));
+		e->foreground = instead->foreground;
+	}
 	cext_chunk_write(c, head, payload, size);
 	if (ready_size > 0)
 		cext_chunk_write(c, CEXT_ENTRY_READY(e), ready, ready_size);
@@ -456,9 +381,7 @@ insert(const CextIdent *id, const CextEntryInfo *info, const char *payload, Size
 	CextEntry  *old;
 	Size		total;
 
-	head = MAXALIGN(sizeof(CextEntry)) + info->ntags * sizeof(uint32) +
-		info->nrels * sizeof(Oid) + id->keylen + id->argslen;
-	head = MAXALIGN(head);
+	head = cext_entry_head(id, info);
 	total = head + size;
 	if (ready_size > 0 || info->recipe_size > 0)
 		total = MAXALIGN(total) + ready_size + info->recipe_size;
@@ -549,7 +472,7 @@ cext_store_add_ready(CextEntry *e, const char *ready, Size size)
 		return false;
 	cext_store_read(&reader, e);
 	cext_reader_copy(&reader, payload, e->payload_size);
-	cext_store_describe(e, &id, &info);
+	cext_entry_describe(e, &id, &info);
 	cext_store_read_recipe(&reader, e);
 	cext_reader_copy(&reader, payload + e->payload_size, e->recipe_size);
 	info.recipe = payload + e->payload_size;

@@ -366,7 +366,7 @@ cext_tier_promote(CextEntry *e)
 	CextEntryInfo info;
 	const char *payload = (char *) e + e->payload_offset;
 
-	cext_store_describe(e, &id, &info);
+	cext_entry_describe(e, &id, &info);
 	if (cext_storage_memory())
 		(void) cext_store_insert(&id, &info, payload, e->payload_size);
 	if ((e->flags & CEXT_ENTRY_PREVIOUS) != 0)

@@ -130,7 +130,7 @@ write_value(const char *dbname, CextEntry *e)
 	CextReader	reader;
 	char	   *payload = palloc(e->payload_size);
 
-	cext_store_describe(e, &id, &info);
+	cext_entry_describe(e, &id, &info);
 	cext_store_read(&reader, e);
 	cext_reader_copy(&reader, payload, e->payload_size);
 	(void) cext_tier_write(dbname, &id, &info, payload, e->payload_size);
