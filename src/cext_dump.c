@@ -34,31 +34,15 @@
 #include "cext_store.h"
 #include "cext_version.h"
 
-/* Followed by tags, relations, key, arguments, payload, recipe. */
+/*
+ * Followed by tags, relations, key, arguments, payload, recipe.  The file is this
+ * build's own, so the structs are as they are in memory, but for the pointers.
+ */
 typedef struct DumpedEntry
 {
-	uint64		hash;
-	uint64		stamp;
-	uint64		globs;
-	TimestampTz created;
-	TimestampTz expires;
-	uint64		refresh;
-	uint64		xmax;
-	Oid			dbid;
-	Oid			roleid;
+	CextIdent	id;
+	CextEntryInfo info;
 	uint32		payload_size;
-	uint32		recipe_size;
-	uint32		nrows;
-	uint32		fill_us;
-	uint32		hits;
-	uint32		checksum;
-	uint16		keylen;
-	uint16		argslen;
-	uint16		ntags;
-	uint16		nrels;
-	char		form;
-	uint8		flags;
-	uint8		seed[CEXT_SEED_SIZE];
 	char		ns_name[CEXT_NAMESPACE_LENGTH]; /* numbers are a server run's */
 } DumpedEntry;
 
@@ -93,30 +77,15 @@ save_entry(CextStateFile *file, CextEntry *e)
 	Oid			dbid;
 
 	memset(&d, 0, sizeof(d));
-	d.hash = e->hash;
-	d.stamp = e->stamp;
-	d.globs = pg_atomic_read_u64(&e->globs);
-	d.created = e->created;
-	d.expires = e->expires;
-	d.refresh = pg_atomic_read_u64(&e->refresh);
-	d.xmax = e->xmax;
-	d.dbid = e->dbid;
-	d.roleid = e->roleid;
+	cext_entry_describe(e, &d.id, &d.info);
+	d.id.key = d.id.args = NULL;
+	d.info.tags = NULL;
+	d.info.rels = NULL;
+	d.info.hits = pg_atomic_read_u32(&e->hits);
+	d.info.recipe_size = e->recipe_size;
 	d.payload_size = e->payload_size;
-	d.recipe_size = e->recipe_size;
-	d.nrows = e->nrows;
-	d.fill_us = e->fill_us;
-	d.hits = pg_atomic_read_u32(&e->hits);
-	d.keylen = e->keylen;
-	d.argslen = e->argslen;
-	d.ntags = e->ntags;
-	d.nrels = e->nrels;
-	d.checksum = e->checksum;
 	if (!cext_stats_namespace_name(e->ns, &dbid, d.ns_name) || e->ns == 0)
 		d.ns_name[0] = '\0';
-	d.form = e->form;
-	d.flags = e->flags;
-	memcpy(d.seed, e->seed, CEXT_SEED_SIZE);
 	cext_state_write(file, &d, sizeof(d));
 	cext_state_write(file, CEXT_ENTRY_TAGS(e), e->ntags * sizeof(uint32));
 	cext_state_write(file, CEXT_ENTRY_RELS(e), e->nrels * sizeof(Oid));
@@ -156,45 +125,19 @@ typedef struct LoadBuffer
 } LoadBuffer;
 
 static void
-insert(const DumpedEntry *d, char *p)
+insert(DumpedEntry *d, char *p)
 {
-	CextIdent	id;
-	CextEntryInfo info;
-
-	memset(&id, 0, sizeof(id));
-	memset(&info, 0, sizeof(info));
-	info.stamp = d->stamp;
-	info.globs = d->globs;
-	info.created = d->created;
-	info.expires = d->expires;
-	info.refresh = d->refresh;
-	info.xmax = d->xmax;
-	info.nrows = d->nrows;
-	info.fill_us = d->fill_us;
-	info.hits = d->hits;
-	info.checksum = d->checksum;
-	info.flags = d->flags;
-	info.ntags = d->ntags;
-	info.tags = (uint32 *) p;
-	p += d->ntags * sizeof(uint32);
-	info.nrels = d->nrels;
-	info.rels = (Oid *) p;
-	p += d->nrels * sizeof(Oid);
-	id.hash = d->hash;
-	id.dbid = d->dbid;
-	id.roleid = d->roleid;
-	id.form = d->form;
-	memcpy(id.seed, d->seed, CEXT_SEED_SIZE);
-	id.key = p;
-	id.keylen = d->keylen;
-	p += d->keylen;
-	info.ns = cext_stats_restore_namespace(d->dbid, d->ns_name);
-	id.args = p;
-	id.argslen = d->argslen;
-	p += d->argslen;
-	info.recipe = p + d->payload_size;
-	info.recipe_size = d->recipe_size;
-	(void) cext_store_insert(&id, &info, p, d->payload_size);
+	d->info.tags = (uint32 *) p;
+	p += d->info.ntags * sizeof(uint32);
+	d->info.rels = (Oid *) p;
+	p += d->info.nrels * sizeof(Oid);
+	d->id.key = p;
+	p += d->id.keylen;
+	d->id.args = p;
+	p += d->id.argslen;
+	d->info.recipe = p + d->payload_size;
+	d->info.ns = cext_stats_restore_namespace(d->id.dbid, d->ns_name);
+	(void) cext_store_insert(&d->id, &d->info, p, d->payload_size);
 }
 
 /* Load one.  False if the file does not hold what it should. */
@@ -206,9 +149,12 @@ load_entry(CextStateFile *file, TimestampTz now, LoadBuffer *buf)
 
 	if (!cext_state_read(file, &d, sizeof(d)))
 		return false;
-	size = (uint64) (d.ntags + d.nrels) * sizeof(uint32) + d.keylen + d.argslen +
-		d.payload_size + d.recipe_size;
-	if (d.keylen < 1 || d.keylen > CEXT_MAX_KEY || size > cext_state_left(file))
+	if (d.id.keylen < 1 || d.id.keylen > CEXT_MAX_KEY || d.id.argslen < 0 ||
+		d.info.ntags < 0 || d.info.nrels < 0)
+		return false;
+	size = ((uint64) d.info.ntags + d.info.nrels) * sizeof(uint32) + d.id.keylen +
+		d.id.argslen + d.payload_size + d.info.recipe_size;
+	if (size > cext_state_left(file))
 		return false;
 	if (size > buf->size)
 	{
@@ -225,8 +171,8 @@ load_entry(CextStateFile *file, TimestampTz now, LoadBuffer *buf)
 		return false;
 
 	/* its time went on while the server was down */
-	if (d.expires > now &&
-		cext_version_tags_exist((uint32 *) buf->data, d.ntags))
+	if (d.info.expires > now &&
+		cext_version_tags_exist((uint32 *) buf->data, d.info.ntags))
 		insert(&d, buf->data);
 	return true;
 }
