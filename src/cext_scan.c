@@ -19,7 +19,12 @@
  * query runs to its end in one go; a cursor, a portal with a row limit and
  * everything that may read backward gets a tuplestore.  The pin goes with the
  * query's memory context, whatever happens to the query.  Pins that would use
- * up the backend's are not taken either.
+ * up the backend's are not taken either.  FETCH ALL from a NO SCROLL cursor is such a
+ * run: its pin stays until the cursor is closed.  It cannot go at the last row,
+ * since a node above may want them all again, and the same ones.
+ *
+ * A hit's time in the statistics ends with its first row, as what follows is
+ * interleaved with the rest of the query and the client.
  *
  *-------------------------------------------------------------------------
  */
