@@ -323,8 +323,8 @@ cext_event_reserve(void)
 	if (nitems == 0 || incomplete > 0)
 		return;
 	reserved = cext_ring_reserve(items, items_len,
-								  GetDatabaseEncoding() == PG_SQL_ASCII ?
-								  PG_SQL_ASCII : PG_UTF8);
+								 GetDatabaseEncoding() == PG_SQL_ASCII ?
+								 PG_SQL_ASCII : PG_UTF8);
 	if (reserved == NULL)
 	{
 		incomplete = 1;

@@ -427,7 +427,7 @@ cache_warm(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("name of a warm job must not be null")));
 	found = cext_jobtable_find(get_func_namespace(fcinfo->flinfo->fn_oid),
-						   text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
+							   text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
 	if (!found)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -205,7 +205,7 @@ typedef struct FindText
 {
 	const char *name;
 	MemoryContext context;
-	CextJobText *text;
+	CextJobText *job;
 	bool		found;
 } FindText;
 
@@ -213,7 +213,7 @@ static void
 take_text(HeapTuple tup, Datum *values, bool *nulls, void *arg)
 {
 	FindText   *f = arg;
-	CextJobText *job = f->text;
+	CextJobText *job = f->job;
 	char	   *name = TextDatumGetCString(values[COL_NAME]);
 	MemoryContext old;
 
@@ -252,12 +252,12 @@ take_text(HeapTuple tup, Datum *values, bool *nulls, void *arg)
  * there is no such job.
  */
 bool
-cext_jobtable_text(const char *name, MemoryContext context, CextJobText *text)
+cext_jobtable_text(const char *name, MemoryContext context, CextJobText *job)
 {
-	FindText	f = {name, context, text, false};
+	FindText	f = {name, context, job, false};
 
-	text->schema = extension_schema();
-	if (OidIsValid(text->schema))
-		walk_table(text->schema, take_text, &f);
+	job->schema = extension_schema();
+	if (OidIsValid(job->schema))
+		walk_table(job->schema, take_text, &f);
 	return f.found;
 }

@@ -33,6 +33,6 @@ typedef struct CextJobText
 
 extern bool cext_jobtable_find(Oid schema, const char *name, CextJobRow *row);
 extern int	cext_jobtable_all(CextJobRow **rows);
-extern bool cext_jobtable_text(const char *name, MemoryContext context, CextJobText *text);
+extern bool cext_jobtable_text(const char *name, MemoryContext context, CextJobText *job);
 
 #endif							/* CEXT_JOBTABLE_H */
