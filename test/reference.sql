@@ -31,7 +31,8 @@ SELECT format('### `%s`', p.proname) || E'\n\n' ||
 FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
 WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_ext')
 	AND NOT EXISTS (SELECT FROM pg_class v WHERE v.relname = p.proname AND v.relnamespace = p.pronamespace)
-	AND p.proname NOT IN ('cache_policy_changed', 'cache_policies_list')
+	-- what only the extension's own triggers, views and policies call
+	AND p.proname NOT IN ('cache_policy_changed', 'cache_policies_list', 'cache_warm_job_changed', 'cache_warm_job_permitted')
 GROUP BY p.proname
 ORDER BY p.proname COLLATE "C";
 

@@ -75,10 +75,24 @@ for my $name (split /\n/, $settings)
 {
 	like($readme, qr/`\Q$name\E`/, "the README tells of $name");
 }
-my %known = map { $_ => 1 } split /\n/, "$objects\n$settings";
-my %said = map { $_ => 1 } $readme =~ /\b(cached_[a-z]+|cache_ext\.[a-z_]+)/g;
-delete @said{ grep { /^cache_ext\.(so|control)$/ } keys %said };
-is_deeply([ grep { !$known{$_} } sort keys %said ], [], 'and of nothing that does not exist');
+
+# and all that it and the chapters name exists: functions and views with their
+# columns, and settings
+my %known = map { $_ => 1 } split /\n/, "$objects\n$settings\n" . $node->safe_psql(
+	'postgres', q{
+	SELECT c.relname || '.' || a.attname
+	FROM pg_depend d
+		JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+		JOIN pg_attribute a ON a.attrelid = c.oid
+	WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_ext')});
+@known{qw(cache_ext cache_operator cache_top cache_top.sql)} = ();
+@known{ map { "cache_ext.$_" } qw(so control key state hot) } = ();
+for my $file ('README.md', sort glob 'docs/*.md')
+{
+	my %said = map { $_ => 1 } slurp_file($file) =~ /\b(cached?_[a-z_]+(?:\.[a-z_]+)?)/g;
+
+	is_deeply([ grep { !exists $known{$_} } sort keys %said ], [], "$file names nothing that does not exist");
+}
 
 $node->stop;
 done_testing();
