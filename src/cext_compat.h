@@ -259,6 +259,13 @@ cext_push_jsonb(CextJsonbState *state, JsonbIteratorToken token, JsonbValue *val
 #define T_ClusterStmt T_RepackStmt
 #endif
 
+/* Statements that came later, and on which no query's result depends. */
+#if PG_VERSION_NUM >= 190000
+#define CEXT_LATER_HARMLESS_STATEMENTS T_WaitStmt,
+#else
+#define CEXT_LATER_HARMLESS_STATEMENTS
+#endif
+
 static inline MinimalTuple
 cext_form_minimal_tuple(TupleDesc desc, const Datum *values, const bool *isnull)
 {

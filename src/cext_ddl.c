@@ -215,6 +215,7 @@ static const NodeTag harmless[] = {
 	T_AlterSystemStmt,
 	T_CreatedbStmt,
 	T_CreateRoleStmt,
+	CEXT_LATER_HARMLESS_STATEMENTS
 
 	/* their objects are seen by object_access() */
 	T_CreateStmt,
