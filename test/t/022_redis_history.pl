@@ -111,8 +111,8 @@ for my $fault (grep { $_->[0] =~ /$only/ } @faults)
 }
 note sprintf '| %-17s | %8s | %8s | %5s | %6s | %7s | %14s | %5s |', @$_ for @table;
 
-# enough happened for this to mean something
-cmp_ok($table[1][2], '>', 100, 'hits without a fault') if $only eq '.';
+# something happened, or this means nothing; how much is a matter of the machine
+cmp_ok($table[1][2], '>', 0, 'hits without a fault') if $only eq '.';
 is($node->safe_psql('postgres', q{
 	SELECT bool_and(cached_v(way, id) = v) FROM item, generate_series(0, 5) way}),
 	't', 'the end is right by every way');
