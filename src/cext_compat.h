@@ -220,19 +220,6 @@ cext_plan_query(Query *query, const char *sql, int options, ParamListInfo params
 #endif
 }
 
-/* A hook of planner(). */
-#if PG_VERSION_NUM >= 190000
-#define CEXT_PLANNER_PARAMETERS \
-	Query *parse, const char *query_string, int cursorOptions, \
-	ParamListInfo boundParams, ExplainState *es
-#define CEXT_PLANNER_ARGUMENTS parse, query_string, cursorOptions, boundParams, es
-#else
-#define CEXT_PLANNER_PARAMETERS \
-	Query *parse, const char *query_string, int cursorOptions, \
-	ParamListInfo boundParams
-#define CEXT_PLANNER_ARGUMENTS parse, query_string, cursorOptions, boundParams
-#endif
-
 /* Building a jsonb: zero the state, push, take the result. */
 #if PG_VERSION_NUM >= 190000
 typedef JsonbInState CextJsonbState;
