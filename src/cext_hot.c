@@ -153,7 +153,7 @@ cext_hot_rewarm(Oid dbid)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "cache_ext rewarm", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Hot			hot[HOTTEST];
+	Hot			hot[HOTTEST] = {0};
 	int			n = find_hottest(dbid, true, hot);
 
 	for (int i = 0; i < n; i++)
@@ -213,7 +213,7 @@ cext_hot_save(void)
 												  "cache_ext hottest file",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Hot			hot[HOTTEST];
+	Hot			hot[HOTTEST] = {0};
 	HotHeader	header;
 	char	   *recipes;
 	char	   *p;

@@ -141,9 +141,9 @@ static const char style[] =
 
 /* Append text from outside. */
 static void
-escape(StringInfo out, const char *text)
+escape(StringInfo out, const char *str)
 {
-	for (const char *p = text; *p != '\0'; p++)
+	for (const char *p = str; *p != '\0'; p++)
 	{
 		switch (*p)
 		{
@@ -215,9 +215,9 @@ field(uint64 row, int column)
 static double
 hour_value(uint64 row, const char *column)
 {
-	char	   *text = field(row, SPI_fnumber(SPI_tuptable->tupdesc, column));
+	char	   *value = field(row, SPI_fnumber(SPI_tuptable->tupdesc, column));
 
-	return text == NULL ? NAN : strtod(text, NULL);
+	return value == NULL ? NAN : strtod(value, NULL);
 }
 
 /* The end of a scale for values up to this: 1, 2 or 5 times a power of ten. */

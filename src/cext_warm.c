@@ -465,16 +465,20 @@ cext_warm_run(const CextJobRun *run)
 		MemoryContextSwitchTo(item_context);
 		for (int64 i = 0; i < work.nitems; i++)
 		{
+			const char *why = NULL;
+
 			CHECK_FOR_INTERRUPTS();
 			work.item = &work.items[i];
 			work.stored = false;
-			if (in_transaction(warm_item, &work, "running a warm job", &error) && !work.stored)
-				error = "the result could not be stored";
-			if (error != NULL && failed++ == 0)
+			if (!in_transaction(warm_item, &work, "running a warm job", &error))
+				why = error;
+			else if (!work.stored)
+				why = "the result could not be stored";
+			if (why != NULL && failed++ == 0)
 				ereport(LOG,
 						(errmsg("warm job \"%s\" failed for key \"%s\": %s",
-								run->name, work.item->key, error)));
-			cext_job_progress(run, error == NULL, error);
+								run->name, work.item->key, why)));
+			cext_job_progress(run, why == NULL, why);
 			MemoryContextReset(item_context);
 		}
 		cext_job_finish(run, NULL);
