@@ -36,15 +36,16 @@ sub prepare_two
 # and not longer.
 sub check_restarted
 {
-	my ($how, $v) = @_;
+	my ($how, $v, $other) = @_;
 	my $next = $v + 1;
 
+	$other //= 3;
 	is($node->safe_psql('postgres', q{SELECT cache_get('value') IS NULL}),
 		't', "$how: no values");
 	is(read_now($node, 1), "$v|miss", "$how: row with a prepared change is read");
 	is(read_now($node, 1), "$v|hit", "$how: and cached while the change is not committed");
 	is(read_now($node, 2), '1|miss', "$how: the other");
-	is(read_now($node, 3), '1|miss', "$how: and one that nobody changes");
+	is(read_now($node, $other), '1|miss', "$how: and one that nobody changes");
 
 	# from another session than the one that prepared
 	$node->safe_psql('postgres', q{COMMIT PREPARED 'one'});
@@ -84,6 +85,25 @@ is($node->safe_psql('postgres', 'SELECT entries FROM cache_stats'), '0', '... an
 ok(!-e $state, '... and it is gone');
 is(read_now($node, 3), '1|miss', '... and the row is read again');
 is(read_now($node, 3), '1|hit', '... and cached');
+
+# what cannot be written at shutdown, and what is not for this server to read
+my $temporary = $node->data_dir . '/cache_ext.state.tmp';
+for my $trouble ([ 'no space', sub { symlink('/dev/full', $temporary) or die $! }, 'write' ],
+	[ 'no file', sub { mkdir $temporary or die $! }, 'create' ])
+{
+	my ($what, $make, $cannot) = @$trouble;
+	my $offset = -s $node->logfile;
+
+	like(read_now($node, 1), qr/^1\|/, "$what: in use");
+	$make->();
+	$node->stop;
+	ok($node->log_contains(qr/could not $cannot file "cache_ext.state.tmp"/, $offset), "$what: said so");
+	ok(!-e $node->data_dir . '/cache_ext.state', "$what: nothing half written is left");
+	$node->start;
+	is(read_now($node, 1), '1|miss', "$what: the cache starts empty");
+	rmdir $temporary;
+}
+ok(!-l $temporary, 'what could not be written is removed');
 
 # the patterns of a prepared transaction are not known after a restart
 prepare_two();
@@ -138,6 +158,27 @@ $node->safe_psql('postgres', q{COMMIT PREPARED 'one'; ROLLBACK PREPARED 'two'});
 is(end_slow('start'), '4|miss', 'a slow reader sees the row of before');
 is(read_now($node, 1), '5|miss', 'but does not leave it to others');
 $holder->quit;
+
+# without background workers, the first session to use the cache finds them
+$node->append_conf('postgresql.conf', 'max_worker_processes = 0');
+$node->append_conf('postgresql.conf', 'max_prepared_transactions = 40');
+$node->safe_psql('postgres', 'UPDATE item SET v = 1 WHERE id = 1');
+$node->restart;
+$node->safe_psql('postgres', "BEGIN; INSERT INTO item VALUES (100 + $_, 0); PREPARE TRANSACTION 'more $_'") for 1 .. 20;
+prepare_two();
+$node->restart;
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'cache_ext%'}),
+	'0', 'no background worker');
+check_restarted('no worker', 1, 6);
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'more $_'") for 1 .. 20;
+
+# one that was prepared since the start is known by its tags
+$node->restart;
+$node->safe_psql('postgres', q{BEGIN; SELECT cache_invalidate('item:4'); PREPARE TRANSACTION 'since'});
+is(read_now($node, $_), '1|miss', "prepared before the first call: row $_ is read") for 4, 5;
+$node->safe_psql('postgres', q{COMMIT PREPARED 'since'});
+is(read_now($node, 5), '1|hit', 'the commit leaves alone what it does not concern');
+is(read_now($node, 4), '1|miss', 'and no more');
 
 $node->stop;
 done_testing();

@@ -122,6 +122,12 @@ is($sub->next, qq{key j"\\\x07}, 'what JSON has to escape');
 sql(invalidate('*'));
 is($sub->next, 'pattern *', 'any key at all: told');
 is($redis->cli('EXISTS', 'p:22', 'p:1:x', 'px'), 3, '... and not done, without a prefix');
+$redis->cli('MSET', map { ($_, 1) } 'long:' . 'y' x 1020, 'long:z', 'lon');
+sql(q{CREATE TABLE doc (t text); SELECT cache_attach('doc', 'long:{t}?*'); INSERT INTO doc SELECT repeat('y', 20000)});
+is(($sub->until('pattern long:' . 'y' x 1019 . '*'))[-1], 'pattern long:' . 'y' x 1019 . '*',
+	'a pattern longer than any key: cut down to what it starts with');
+is($redis->cli('EXISTS', 'long:' . 'y' x 1020), 0, '... and drops more');
+is($redis->cli('EXISTS', 'long:z', 'lon'), 2, '... but not everything');
 sql(invalidate('cache_ext:*'));
 $sub->next;
 sql(invalidate('cache_ext:postgres:p:1'));
@@ -265,6 +271,12 @@ is(relay('overflowed'), $lost + 1, '... is counted');
 sql(q{BEGIN; SAVEPOINT a; SELECT cache_invalidate_many(array_agg('much:' || g)) FROM generate_series(1, 3000) g; }
 	  . 'ROLLBACK TO a; ' . invalidate('small') . '; COMMIT');
 is($sub->next, 'key small', '... unless it is rolled back');
+sql(q{BEGIN; SAVEPOINT a; SELECT cache_invalidate_many(array_agg('much:' || g)) FROM generate_series(1, 3000) g; }
+	  . 'RELEASE a; ' . invalidate('small') . '; COMMIT');
+is($sub->next, 'flush overflow', '... in a subtransaction');
+sql(q{BEGIN; SAVEPOINT a; SAVEPOINT b; SELECT cache_invalidate_many(array_agg('much:' || g)) FROM generate_series(1, 3000) g; }
+	  . 'RELEASE b; ROLLBACK TO a; ' . invalidate('small') . '; COMMIT');
+is($sub->next, 'key small', '... whose parent is rolled back');
 sql(q{BEGIN; SELECT cache_invalidate_many(array_agg('much:' || g)) FROM generate_series(1, 3000) g; ROLLBACK});
 is($sub->nothing($node), '', '... or all is');
 

@@ -21,6 +21,9 @@ $node->safe_psql(
 		PERFORM pg_advisory_xact_lock_shared(1);
 		RETURN (SELECT v FROM item WHERE id = which);
 	END$$;
+	CREATE TYPE mood AS ENUM ('sad', 'glad');
+	CREATE DOMAIN name_of AS text CHECK (value <> '');
+	CREATE TYPE pair AS (a integer, b text);
 	CREATE TABLE untracked (v integer);
 	INSERT INTO untracked VALUES (1);
 	GRANT SELECT ON item, untracked TO PUBLIC;
@@ -153,6 +156,23 @@ wait_expired('stale:rows');
 is($s->query_safe($rows), '1|stale', 'expired');
 wait_renewed('stale:rows');
 like($s->query_safe($rows), qr/^1\|(hit|stale)$/, 'renewed');
+
+# arguments of all kinds of types, each as its recipe has it
+my $typed = q{SELECT v, (cache_last_status()).status FROM cached_query('stale:types',
+	'SELECT format(''%s %s %s %s %s %s %s %s %s %s'', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) FROM item WHERE id = 1',
+	NULL, 'text'::text, 'glad'::mood, 'domain'::name_of, 12.50::numeric, int4range(1, 5), int4multirange(int4range(1, 2)),
+	'{a,NULL,c}'::text[], 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, NULL::text, 'n'::name) AS t(v text)};
+my $text = 'text glad domain 12.50 [1,5) {[1,2)} {a,NULL,c} a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11  n';
+is($s->query_safe($typed), "$text|miss", 'arguments of many types');
+wait_expired('stale:types');
+is($s->query_safe($typed), "$text|stale", 'expired');
+wait_renewed('stale:types');
+like($s->query_safe($typed), qr/^\Q$text\E\|(hit|stale)$/, 'a worker read the same arguments');
+my $pair = q{SELECT v, (cache_last_status()).status FROM cached_query('stale:pair',
+	'SELECT ($1).b || v FROM item WHERE id = 2', NULL, ROW(1, 'x')::pair) AS t(v text)};
+is($s->query_safe($pair), 'x1|miss', 'an argument of a row type');
+wait_expired('stale:pair');
+is($s->query_safe($pair), 'x1|miss', 'in the foreground: the type may have changed for a worker');
 
 # what a worker cannot be, the caller computes; only one of them
 $tenant->query_safe('SET ROLE bob');
