@@ -148,6 +148,19 @@ SET cache_ext.max_entry_size = '1kB';
 SELECT twice('SELECT repeat(''x'', 2000)');
 RESET cache_ext.max_entry_size;
 
+-- an entry that depends on what current_setting() reads is explained as such
+SELECT * FROM probe('varies', 'SELECT current_setting(''app.explained'', true) AS a');
+SELECT outcome FROM cache_explain('varies', 'SELECT current_setting(''app.explained'', true) AS a', 300);
+SET app.explained = 'otherwise';
+SELECT outcome FROM cache_explain('varies', 'SELECT current_setting(''app.explained'', true) AS a', 300);
+RESET app.explained;
+
+-- of more tables than an entry has room to name
+DO $$ BEGIN FOR i IN 1 .. 1100 LOOP EXECUTE format('CREATE TABLE many_%s (a integer)', i); END LOOP; END $$;
+SELECT string_agg('SELECT a FROM many_' || g, ' UNION ALL ') AS many FROM generate_series(1, 1100) g \gset
+SELECT twice(:'many');
+DO $$ BEGIN FOR i IN 1 .. 1100 LOOP EXECUTE format('DROP TABLE many_%s', i); END LOOP; END $$;
+
 -- by the session's settings
 SELECT * FROM probe('switch', 'SELECT 1 AS a');
 SET cache_ext.enabled = off;

@@ -424,6 +424,16 @@ SELECT cache_set('v', '1');
 PREPARE TRANSACTION 'regress_6';
 SELECT cache_get('v');
 
+-- more keys than a transaction remembers: then it is the whole database
+SELECT fill('most:1', 'rest:1');
+BEGIN;
+SELECT cache_invalidate_many(array_agg('many:' || g)) >= 0 AS done FROM generate_series(1, 150000) g;
+SELECT cache_invalidate('most:1');
+SELECT * FROM probe('most:1', 'SELECT 1 AS a');
+COMMIT;
+SELECT * FROM probe('most:1', 'SELECT 1 AS a');
+SELECT * FROM probe('rest:1', 'SELECT 1 AS a');
+
 -- not in a parallel worker, whose transaction is not the one that commits
 CREATE FUNCTION lies_parallel(i integer) RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM cache_invalidate('parallel'); RETURN i; END $$;
 CREATE FUNCTION sets_parallel(i integer) RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM cache_set('parallel', '1'); RETURN i; END $$;

@@ -361,6 +361,12 @@ $node->stop;
 unlink $node->data_dir . '/cache_ext.key';
 $node->start;
 revived('another key');
+warm();
+$node->stop;
+truncate $node->data_dir . '/cache_ext.key', 5 or die $!;
+$node->start;
+revived('half a key');
+ok($node->log_contains(qr/file "cache_ext.key" is damaged and made anew/), 'which is said');
 
 # a file from an older shutdown does not come true again
 warm();

@@ -144,6 +144,19 @@ answers_right('paused');
 $redis->continue;
 recovers('paused');
 
+# what is more than a socket takes at once, while nobody reads it and when somebody does
+my $large = q{SELECT length(cached_json('large', 'SELECT string_agg(md5(g::text), '''') FROM generate_series(1, 100000) g', 600)::text) > 3000000, }
+  . q{coalesce((cache_last_status()).tier, (cache_last_status()).status)};
+$session->query_safe('SET cache_ext.compression = off');
+$redis->pause;
+is($session->query_safe($large), 't|miss', 'large, paused: answered');
+like(last_error(), qr/no answer within the time allowed/, 'large, paused: noticed');
+$redis->continue;
+recovers('large, paused');
+is($session->query_safe($large), 't|miss', 'large: nothing half written is believed');
+is($session->query_safe($large), 't|redis', 'large: written and read');
+$session->query_safe('RESET cache_ext.compression');
+
 $redis->cli('FLUSHALL');
 answers_right('flushed');
 recovers('flushed');

@@ -110,6 +110,28 @@ works('right name');
 my $big = q{SELECT length(cached_json('big', 'SELECT string_agg(md5(g::text), '''') FROM generate_series(1, 50000) g', 600)::text), (cache_last_status()).};
 like($node->safe_psql('postgres', "${big}status"), qr/^\d{7}\|miss$/, 'a large result goes there');
 like($node->safe_psql('postgres', "${big}tier"), qr/^\d{7}\|redis$/, 'and comes back');
+
+# a session that stays connects again, and goes by the settings there are then
+my $stays = session($node);
+is($stays->query_safe(tier(1)), '1|redis', 'a session that stays');
+$redis->kill_now;
+$redis = tls_redis('localhost');
+is($stays->query_safe(tier(1)), '1|miss', 'Redis was restarted: it is empty');
+is($stays->query_safe(tier(1)), '1|redis', '... and in use again by the same session');
+reload($node, 'cache_ext.redis_tls_ca_file' => "$dir/other.crt");
+for (1 .. 1000)
+{
+	$stays->query_safe(tier(1));
+	last if $stays->query_safe(q{SELECT string_agg(last_error, '') FROM cache_redis}) =~ /self.signed|unable to get local issuer/i;
+	usleep(20_000);
+}
+like($stays->query_safe(q{SELECT string_agg(last_error, '') FROM cache_redis}), qr/self.signed|unable to get local issuer/i,
+	'another authority: refused by the session that had trusted it');
+reload($node, 'cache_ext.redis_tls_ca_file' => "$dir/ca.crt");
+ok(wait_tier($node), 'the right one again');
+is($stays->query_safe(tier(1)), '1|redis', 'and works again');
+$stays->quit;
+
 refused('address instead of a name', qr/IP address mismatch/,
 	{ 'cache_ext.redis_url' => "rediss://127.0.0.1:$port" });
 works('server_name', { 'cache_ext.redis_tls_server_name' => 'localhost' });

@@ -9,6 +9,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use CextTest;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = new_node('main');
 setup($node);
@@ -141,6 +142,70 @@ $node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM cache_warm_progre
 pass('until it is disabled');
 my (undef, undef, $err) = $node->psql('postgres', q{SELECT cache_warm('none')});
 like($err, qr/there is no warm job "none"/, 'no such job');
+
+# while it runs: how far it is; asked for again, and changed, it runs again; without
+# its row it is forgotten
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION slow(n integer) RETURNS integer STABLE LANGUAGE plpgsql AS
+	$$BEGIN IF n > 1 THEN PERFORM pg_advisory_xact_lock_shared(n); END IF; RETURN n; END$$});
+my $holder = session($node);
+sub wait_running
+{
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'cache_ext worker' AND wait_event = 'advisory'})
+	  or die 'the job does not wait';
+	return;
+}
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+as('alice', q{INSERT INTO cache_warm_job (name, key, query, ttl, parameters)
+	VALUES ('held', 'held:{n}', 'SELECT slow($1)', '1 h', 'SELECT n FROM generate_series(1, 3) n')});
+wait_running();
+is(as('alice', q{SELECT state, total, done, failed, eta > '0', started < now(), finished IS NULL, next_run IS NULL, runs
+	FROM cache_warm_progress WHERE job = 'held'}), 'running|3|1|0|t|t|t|t|0', 'the progress of a job that runs');
+$node->safe_psql('postgres', q{SELECT cache_warm('held')});
+is(as('alice', q{SELECT state, runs FROM cache_warm_progress WHERE job = 'held'}), 'running|0', 'asked for meanwhile: not at once');
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+wait_job('held', 'done', 2);
+is(as('alice', q{SELECT total, done, eta IS NULL, runs FROM cache_warm_progress WHERE job = 'held'}), '3|3|t|2', '... but afterwards');
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$node->safe_psql('postgres', q{SELECT cache_warm('held')});
+wait_running();
+as('alice', q{UPDATE cache_warm_job SET ttl = '2 h' WHERE name = 'held'});
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'cache_ext worker' AND usename IS NULL});
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+$node->poll_query_until('postgres', q{SELECT max(expires) > now() + '90 min' FROM cache_entries WHERE key = 'held:3'})
+  or die 'the change was lost';
+wait_job('held', 'done', 4);
+pass('changed while it runs: runs again');
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$node->safe_psql('postgres', q{SELECT cache_warm('held')});
+wait_running();
+as('alice', q{DELETE FROM cache_warm_job WHERE name = 'held'});
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM cache_warm_progress WHERE job = 'held'})
+  or die 'a job without a row';
+pass('deleted while it runs: forgotten');
+$holder->quit;
+
+# there is an end to how many there can be, in all databases, until one of those is dropped
+$node->safe_psql('postgres', 'CREATE DATABASE many');
+$node->safe_psql('many', q{CREATE EXTENSION cache_ext;
+	INSERT INTO cache_warm_job (name, key, query) SELECT 'job' || g, 'k' || g, 'SELECT 1' FROM generate_series(1, 300) g});
+$node->wait_for_log(qr/too many warm jobs/);
+$node->safe_psql('postgres', q{INSERT INTO cache_warm_job (name, key, query) VALUES ('more', 'more', 'SELECT 1')});
+my (undef, undef, $full) = $node->psql('postgres', q{SELECT cache_warm('more')});
+like($full, qr/too many warm jobs/, 'too many jobs');
+$node->append_conf('postgresql.conf', 'cache_ext.worker_naptime = 1');
+$node->reload;
+$node->safe_psql('postgres', 'DROP DATABASE many');
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	last if $node->psql('postgres', q{SELECT cache_warm('more')}) == 0;
+	usleep(100_000);
+}
+wait_job('more', 'done');
+pass('the jobs of a dropped database are forgotten');
+$node->safe_psql('postgres', q{DELETE FROM cache_warm_job WHERE name = 'more'});
 
 # time out
 $node->safe_psql('postgres', q{ALTER ROLE alice SET statement_timeout = '100 ms'});

@@ -141,7 +141,19 @@ $node->start;
 $node->poll_query_until('postgres', $alive, '5|0') or die 'not warm again';
 is_deeply([ hot(1 .. 5) ], [ ('[{"v": 7}]|hit') x 5 ], 'warm again after a crash');
 
-# a damaged file is ignored
+# no room for the file
+my $temporary = $node->data_dir . '/cache_ext.hot.tmp';
+symlink('/dev/full', $temporary) or die $!;
+$node->wait_for_log(qr/could not write file "cache_ext.hot.tmp"/);
+unlink $temporary;
+ok(-s $node->data_dir . '/cache_ext.hot', 'what was noted before is kept where there is no room');
+
+# a file that may not be read, and a damaged one, are ignored
+$node->stop;
+chmod 0, $node->data_dir . '/cache_ext.hot';
+$node->start;
+$node->wait_for_log(qr/could not read file "cache_ext.hot"/);
+chmod 0600, $node->data_dir . '/cache_ext.hot';
 $node->stop;
 open(my $fh, '+<', $node->data_dir . '/cache_ext.hot') or die $!;
 seek($fh, 200, 0);
