@@ -303,13 +303,15 @@ static void
 assign_redis_url(const char *newval, void *extra)
 {
 	const CextRedisTarget *t = extra;
+	bool		changed = (t == NULL) != (cext_redis_target == NULL);
 
-	/*
-	 * At every reload; only a change is one.  Both were zeroed, padding and
-	 * all: NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
-	 */
-	if ((t == NULL) != (cext_redis_target == NULL) ||
-		(t != NULL && memcmp(t, cext_redis_target, sizeof(*t)) != 0))
+	/* at every reload; only a change is one */
+	if (t != NULL && cext_redis_target != NULL)
+	{
+		/* zeroed, with padding: NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+		changed = memcmp(t, cext_redis_target, sizeof(*t)) != 0;
+	}
+	if (changed)
 		cext_redis_generation++;
 	cext_redis_target = t;
 }

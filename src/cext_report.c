@@ -455,6 +455,7 @@ static void
 put_table(StringInfo out, const Table *table, const char *schema)
 {
 	char	   *headings = pstrdup(table->headings);
+	char	   *rest;
 	bool		number[16] = {false};
 	int			n = 0;
 
@@ -466,7 +467,7 @@ put_table(StringInfo out, const Table *table, const char *schema)
 		return;
 	}
 	appendStringInfoString(out, "<table><thead><tr>");
-	for (char *h = strtok(headings, "|"); h != NULL; h = strtok(NULL, "|"))
+	for (char *h = strtok_r(headings, "|", &rest); h != NULL; h = strtok_r(NULL, "|", &rest))
 	{
 		number[n] = h[0] == '#';
 		appendStringInfo(out, number[n] ? "<th class=\"n\">%s</th>" : "<th>%s</th>",
