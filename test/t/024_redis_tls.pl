@@ -113,6 +113,7 @@ like($node->safe_psql('postgres', "${big}tier"), qr/^\d{7}\|redis$/, 'and comes 
 
 # a session that stays connects again, and goes by the settings there are then
 my $stays = session($node);
+$stays->query_safe(tier(1));
 is($stays->query_safe(tier(1)), '1|redis', 'a session that stays');
 $redis->kill_now;
 $redis = tls_redis('localhost');
