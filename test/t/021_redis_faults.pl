@@ -152,10 +152,12 @@ $redis->pause;
 is($session->query_safe($large), 't|miss', 'large, paused: answered');
 like(last_error(), qr/no answer within the time allowed/, 'large, paused: noticed');
 $redis->continue;
+reload($node, 'cache_ext.redis_timeout' => '60s');
 recovers('large, paused');
 is($session->query_safe($large), 't|miss', 'large: nothing half written is believed');
 is($session->query_safe($large), 't|redis', 'large: written and read');
 $session->query_safe('RESET cache_ext.compression');
+reload($node, 'cache_ext.redis_timeout' => '100');
 
 $redis->cli('FLUSHALL');
 answers_right('flushed');

@@ -119,6 +119,16 @@ $redis->kill_now;
 $redis = tls_redis('localhost');
 is($stays->query_safe(tier(1)), '1|miss', 'Redis was restarted: it is empty');
 is($stays->query_safe(tier(1)), '1|redis', '... and in use again by the same session');
+# more than a socket takes at once, while nobody reads it
+reload($node, 'cache_ext.redis_timeout' => 200);
+$stays->query_safe('SET cache_ext.compression = off');
+$redis->pause;
+is($stays->query_safe(q{SELECT length(cached_json('large', 'SELECT string_agg(md5(g::text), '''') FROM generate_series(1, 100000) g', 600)::text) > 3000000}),
+	't', 'a large result, which Redis does not take: answered');
+like($stays->query_safe(q{SELECT string_agg(last_error, '') FROM cache_redis}), qr/no answer within the time allowed/, '... in time');
+$redis->continue;
+reload($node, 'cache_ext.redis_timeout' => 5000);
+ok(wait_tier($node), '... and used again');
 reload($node, 'cache_ext.redis_tls_ca_file' => "$dir/other.crt");
 for (1 .. 1000)
 {
