@@ -75,7 +75,7 @@ END
 $$;
 SELECT * FROM advice;
 -- never hit: not worth it
-SELECT cached_json('a2:' || g, 'SELECT $1::integer', 60, g) IS NULL AS x FROM generate_series(1, 3) g;
+SELECT cached_json('a2:' || g, 'SELECT count(*) FROM t, t AS t2 WHERE t.id > $1', 60, g) IS NULL AS x FROM generate_series(1, 3) g;
 SELECT * FROM advice WHERE namespace = 'a2';
 -- recomputed after it expired: the same, or another
 SELECT cached_json('a3', 'SELECT sum(v) FROM t', 0.001), pg_sleep(0.002) FROM generate_series(1, 3);
