@@ -104,6 +104,12 @@ for my $trouble ([ 'no space', sub { symlink('/dev/full', $temporary) or die $! 
 	rmdir $temporary;
 }
 ok(!-l $temporary, 'what could not be written is removed');
+my $damaged = -s $node->logfile;
+$node->stop;
+truncate $node->data_dir . '/cache_ext.state', 10 or die $!;
+$node->start;
+ok($node->log_contains(qr/file "cache_ext.state" is damaged/, $damaged), 'a file cut short is damaged');
+is(read_now($node, 1), '1|miss', '... and not read');
 
 # the patterns of a prepared transaction are not known after a restart
 prepare_two();

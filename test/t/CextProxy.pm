@@ -62,7 +62,7 @@ sub new
 	my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', ReuseAddr => 1)
 	  or die "listen: $!";
 	my ($ours, $theirs) = IO::Socket->socketpair(Socket::AF_UNIX, Socket::SOCK_STREAM, Socket::PF_UNSPEC);
-	my $self = bless { control => $ours, port => $listener->sockport }, $class;
+	my $self = bless { control => $ours, port => $listener->sockport, owner => $$ }, $class;
 	my $pid = fork() // die "fork: $!";
 
 	if ($pid == 0)
@@ -70,7 +70,7 @@ sub new
 		close $ours;
 		$SIG{PIPE} = 'IGNORE';
 		eval { serve($listener, $theirs, $redis->socket) };
-		print STDERR "proxy: $@" if $@;
+		print STDERR 'proxy: ', $@ ne '' ? $@ : "ends: $!\n";
 		POSIX::_exit(0);
 	}
 	close $theirs;
@@ -107,6 +107,8 @@ sub DESTROY
 	my ($self) = @_;
 	local $?;
 
+	# a child process that dies has a copy of the object
+	return if $self->{owner} != $$;
 	kill 'KILL', $self->{pid};
 	waitpid($self->{pid}, 0);
 	return;

@@ -37,6 +37,7 @@ sub new
 		args => $params{args} // [],
 		port => 0,
 		server => $ENV{CEXT_REDIS} // 'redis-server',
+		owner => $$,
 	}, $class;
 
 	$self->{socket} = "$self->{dir}/s";
@@ -149,7 +150,8 @@ sub DESTROY
 	my ($self) = @_;
 	local $?;
 
-	$self->end('KILL');
+	# a child process that dies has a copy of the object
+	$self->end('KILL') if $self->{owner} == $$;
 	return;
 }
 
