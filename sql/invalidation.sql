@@ -395,6 +395,16 @@ SELECT count_t();
 SELECT count_t();
 SELECT status FROM probe('z:1', 'SELECT 1 AS a');
 SELECT status FROM probe('z:3', 'SELECT 1 AS a');
+-- one that cannot be prepared after all is not left in flight, and invalidates nothing
+SELECT fill('z:1');
+BEGIN;
+SELECT cache_invalidate('z:2');
+PREPARE TRANSACTION 'regress_inval';
+BEGIN;
+SELECT cache_invalidate('z:1');
+PREPARE TRANSACTION 'regress_inval';
+SELECT status FROM probe('z:1', 'SELECT 1 AS a');
+ROLLBACK PREPARED 'regress_inval';
 -- with more than the table of prepared transactions can note down
 SELECT fill('z:1', 'z:2', 'z:3');
 BEGIN;
