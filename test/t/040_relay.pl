@@ -338,6 +338,15 @@ is(relay('failed'), $failed + 1, '... and counted');
 $redis->cli('ACL', 'SETUSER', 'default', 'allkeys');
 is($redis->cli('EXISTS', 'mine:1'), 1, '... and still there');
 
+# ... but a refusal that will end is waited for
+$redis->cli('SET', 'replica:1', 1);
+$redis->cli('REPLICAOF', '127.0.0.1', '1');
+sql(invalidate('replica:1'));
+wait_for(q{state = 'retrying' AND last_error ~ 'READONLY'});
+$redis->cli('REPLICAOF', 'NO', 'ONE');
+is($sub->next, 'key replica:1', 'refused by a replica: told when it is none any more');
+is($redis->cli('EXISTS', 'replica:1'), 0, '... and dropped');
+
 # a crash
 my $victim = session($node);
 kill 'KILL', pid_of($victim);
