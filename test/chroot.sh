@@ -230,7 +230,7 @@ chroot_run()
 chroot_assert()
 {
 	chroot_suite trixie
-	chroot_make assert-17 "$TEST_PACKAGES bison flex libreadline-dev zlib1g-dev libicu-dev
+	chroot_make assert-17 "$TEST_PACKAGES bison flex libreadline-dev zlib1g-dev libicu-dev libxml2-dev
 		apt debian-archive-keyring dpkg-dev valgrind lcov sqlsmith procps" "
 		useradd --system --user-group --create-home --home-dir /var/lib/postgresql postgres
 		echo 'deb-src $MIRROR trixie main' >/etc/apt/sources.list.d/source.list
@@ -241,7 +241,7 @@ chroot_assert()
 		rm -f postgresql-17_*
 		cd pgsrc
 		./configure --quiet --prefix=/opt/pg --enable-cassert --enable-debug --enable-tap-tests \\
-			--with-openssl --with-lz4 CFLAGS='-O1 -g' CPPFLAGS=-DUSE_VALGRIND
+			--with-openssl --with-lz4 --with-libxml CFLAGS='-O1 -g' CPPFLAGS=-DUSE_VALGRIND
 		make -s -j$(nproc) all
 		make -s -C contrib -j$(nproc) all
 		make -s -C src/test/regress -j$(nproc) all
