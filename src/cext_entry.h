@@ -69,6 +69,7 @@ typedef struct CextEntry
 	uint32		checksum;		/* of the payload; for comparisons only */
 	uint32		newer;			/* in its queue; alloc lock */
 	uint32		older;			/* likewise */
+	uint32		recipe_size;	/* how to compute it again, after all else */
 	pg_atomic_uint64 refresh;	/* when a hit is to think of computing it anew */
 	uint16		keylen;
 	uint16		argslen;
@@ -77,12 +78,11 @@ typedef struct CextEntry
 	uint16		ns;				/* namespace, for the statistics */
 	char		form;
 	uint8		flags;
-	uint8		queue;			/* alloc lock */
-	uint8		lives;			/* second chances left; alloc lock */
+	uint8		queue:2;		/* alloc lock */
+	uint8		lives:6;		/* second chances left; alloc lock */
 	uint8		visited;		/* set by a hit, without a lock */
 	bool		linked;			/* partition lock */
 	bool		foreground;		/* no worker can compute it; no lock */
-	uint32		recipe_size;	/* how to compute it again, after all else */
 	uint8		seed[CEXT_SEED_SIZE];
 	/* then: tags, relations, key, arguments; then, aligned, the payload; the */
 	/* same of what is ready to be sent */
