@@ -329,23 +329,14 @@ cext_lookup_hit(CextCall *call, CextLookup *l, CextEntry *e)
 }
 
 /* The answer from a pinned entry, which is unpinned here. */
-static pg_noinline Datum
+static Datum
 serve(CextCall *call, CextLookup *l, CextEntry *e, TupleDesc expected,
 	  Tuplestorestate *tuplestore)
 {
-	volatile Datum result = (Datum) 0;
+	Datum		result = replay(e, expected, tuplestore);
 
-	PG_TRY();
-	{
-		result = replay(e, expected, tuplestore);
-		cext_lookup_hit(call, l, e);
-	}
-	PG_CATCH();
-	{
-		cext_store_unpin(e);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	/* after an error, the pin goes with the subtransaction */
+	cext_lookup_hit(call, l, e);
 	cext_store_unpin(e);
 	return result;
 }
