@@ -25,7 +25,7 @@ SELECT cache_invalidate('item') > 0 AS invalidated;
 SELECT * FROM cached_query('item', 'SELECT * FROM item', 60) AS t(id integer, name text);
 
 -- the others of the family, two in one message, and what is not only a call
-SELECT cached_json('item', 'SELECT * FROM item', '1 min') \; SELECT cached_json('item', 'SELECT * FROM item', '1 min') \; SELECT 1;
+SELECT cached_json('item', 'SELECT * FROM item', '1 min')\;SELECT cached_json('item', 'SELECT * FROM item', '1 min')\;SELECT 1;
 SELECT cached_json('item', 'SELECT * FROM item', '1 min');
 SELECT cached_json('item', 'SELECT * FROM item', '1 min');
 SELECT name FROM cached_rows(NULL::item, 'item', 'SELECT * FROM item WHERE id = $1', interval '1 min', 1) t;
