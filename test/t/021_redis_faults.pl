@@ -266,6 +266,10 @@ like($redis->cli('-n', '3', 'DBSIZE'), qr/[1-9]/, 'used');
 
 # --- the network, and enemies
 
+reload($node, 'cache_ext.redis_url' => 'redis://nowhere.invalid:1');
+noticed('no such host', qr/could not resolve host "nowhere.invalid"/);
+answers_right('no such host');
+
 reload($node, 'cache_ext.redis_url' => $proxy->url);
 recovers('proxy');
 my %disturbs = map { $_ => 1 } qw(stall half_open cut truncate hang shorten flip swap old twice nil forget);
