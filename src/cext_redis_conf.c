@@ -305,10 +305,10 @@ assign_redis_url(const char *newval, void *extra)
 	const CextRedisTarget *t = extra;
 	bool		changed = (t == NULL) != (cext_redis_target == NULL);
 
-	/* at every reload; only a change is one */
+	/* at every reload; only a change is one (both were zeroed, with padding) */
 	if (t != NULL && cext_redis_target != NULL)
 	{
-		/* zeroed, with padding: NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+		/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 		changed = memcmp(t, cext_redis_target, sizeof(*t)) != 0;
 	}
 	if (changed)
