@@ -207,8 +207,8 @@ shape_of(Query *query, FuncExpr *call)
 	return hash_combine64(shape, list_length(query->targetList));
 }
 
-/* Where a plan that is nothing but the call has it; NULL if it is more. */
-static FuncExpr **
+/* The call in a plan that is nothing else; NULL if it is more. */
+static FuncExpr *
 planned_call(PlannedStmt *stmt)
 {
 	Plan	   *plan = stmt->planTree;
@@ -217,10 +217,10 @@ planned_call(PlannedStmt *stmt)
 		plan->qual != NIL || plan->initPlan != NIL)
 		return NULL;
 	if (IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &cext_scan_methods)
-		return (FuncExpr **) &linitial(((CustomScan *) plan)->custom_exprs);
+		return linitial_node(FuncExpr, ((CustomScan *) plan)->custom_exprs);
 	if (IsA(plan, Result) && plan->lefttree == NULL &&
 		((Result *) plan)->resconstantqual == NULL)
-		return (FuncExpr **) &linitial_node(TargetEntry, plan->targetlist)->expr;
+		return castNode(FuncExpr, linitial_node(TargetEntry, plan->targetlist)->expr);
 	return NULL;
 }
 
@@ -319,7 +319,7 @@ plan_and_keep(uint64 shape, int nargs, CEXT_PLANNER_PARAMETERS)
 {
 	KeptPlan   *kept;
 	PlannedStmt *plan;
-	FuncExpr  **planned;
+	FuncExpr   *planned;
 	MemoryContext context;
 	MemoryContext old;
 	Query	   *copy;
@@ -335,7 +335,7 @@ plan_and_keep(uint64 shape, int nargs, CEXT_PLANNER_PARAMETERS)
 	boundParams = NULL;			/* it is to fit any */
 	plan = plan_anew(CEXT_PLANNER_ARGUMENTS);
 	planned = planned_call(plan);
-	if (planned == NULL || list_length((*planned)->args) != nargs ||
+	if (planned == NULL || list_length(planned->args) != nargs ||
 		changes != changes_before)
 	{
 		MemoryContextDelete(context);
@@ -346,7 +346,7 @@ plan_and_keep(uint64 shape, int nargs, CEXT_PLANNER_PARAMETERS)
 	MemoryContextSwitchTo(context);
 	kept->plan = copyObject(plan);
 	MemoryContextSwitchTo(old);
-	kept->planned = *planned_call(kept->plan);
+	kept->planned = planned_call(kept->plan);
 	kept->query = copy;
 	kept->call = sole_call(copy);
 	kept->shape = shape;
