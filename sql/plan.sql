@@ -43,23 +43,24 @@ SELECT cached_json('item', 'TABLE item', 60 + random()) IS NULL \g /dev/null
 TABLE plans;
 
 -- other constants, of the same types and of others
-SELECT * FROM cached_query('other', 'SELECT name FROM item WHERE id = $1', 60, 1) AS t(name text);
-SELECT * FROM cached_query('other', 'SELECT name FROM item WHERE id = $1', 60, 1) AS t(name text);
-SELECT * FROM cached_query('other', 'SELECT name FROM item WHERE id = $1', 60, 2) AS t(name text);
-SELECT * FROM cached_query('other', 'SELECT name FROM item WHERE id = $1', 60, 3) AS t(name text);
-SELECT * FROM cached_query('other', 'SELECT name FROM item WHERE id = $1', 60, NULL::integer) AS t(name text);
-SELECT * FROM cached_query('another', 'SELECT name FROM item WHERE id + 1 = $1', 61, 2) AS t(name text);
-SELECT * FROM cached_query('another', 'SELECT name FROM item WHERE id + 1 = $1', 61.5, 2) AS t(name text);
-SELECT * FROM cached_query('another', 'SELECT name FROM item WHERE id + 1 = $1', 62, 2.0) AS t(name text);
-SELECT * FROM cached_query('another', 'SELECT name FROM item WHERE id + 1 = $1', 63, '2') AS t(name text);
-SELECT * FROM cached_query('another', 'SELECT name FROM item WHERE id + 1 = $1', 64, '3') AS t(name text);
+SELECT * FROM cached_query('plan:other', 'SELECT name FROM item WHERE id = $1', 60, 1) AS t(name text);
+SELECT * FROM cached_query('plan:other', 'SELECT name FROM item WHERE id = $1', 60, 1) AS t(name text);
+SELECT * FROM cached_query('plan:other', 'SELECT name FROM item WHERE id = $1', 60, 2) AS t(name text);
+SELECT * FROM cached_query('plan:other', 'SELECT name FROM item WHERE id = $1', 60, 3) AS t(name text);
+SELECT * FROM cached_query('plan:other', 'SELECT name FROM item WHERE id = $1', 60, NULL::integer) AS t(name text);
+TABLE plans;
+SELECT * FROM cached_query('plan:another', 'SELECT name FROM item WHERE id + 1 = $1', 61, 2) AS t(name text);
+SELECT * FROM cached_query('plan:another', 'SELECT name FROM item WHERE id + 1 = $1', 61.5, 2) AS t(name text);
+SELECT * FROM cached_query('plan:another', 'SELECT name FROM item WHERE id + 1 = $1', 62, 2.0) AS t(name text);
+SELECT * FROM cached_query('plan:another', 'SELECT name FROM item WHERE id + 1 = $1', 63, '2') AS t(name text);
+SELECT * FROM cached_query('plan:another', 'SELECT name FROM item WHERE id + 1 = $1', 64, '3') AS t(name text);
 SELECT key, extract(epoch FROM expires - created)::numeric(4, 1) AS life, count(*) FROM cache_entries
-	WHERE key LIKE '%other' GROUP BY 1, 2 ORDER BY 1, 2;
-SELECT cached_json('other', 'SELECT name FROM item WHERE id = $1', '1 min', 1);
-SELECT cached_json('other', 'SELECT name FROM item WHERE id = $1', '1 min', 1);
-SELECT cached_json('other', 'SELECT name FROM item WHERE id = $1', '2 min', 2);
-SELECT cached_json('other', 'SELECT id, name FROM item WHERE id = $1', '2 min', 2) AS named;
-SELECT cached_json('other', 'SELECT name FROM item WHERE id = $1', '-1 min', 2);
+	WHERE key LIKE 'plan:%other' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT cached_json('plan:other', 'SELECT name FROM item WHERE id = $1', '1 min', 1);
+SELECT cached_json('plan:other', 'SELECT name FROM item WHERE id = $1', '1 min', 1);
+SELECT cached_json('plan:other', 'SELECT name FROM item WHERE id = $1', '2 min', 2);
+SELECT cached_json('plan:other', 'SELECT id, name FROM item WHERE id = $1', '2 min', 2) AS named;
+SELECT cached_json('plan:other', 'SELECT name FROM item WHERE id = $1', '-1 min', 2);
 SELECT cached_json(NULL, 'SELECT name FROM item WHERE id = $1', '1 min', 2);
 TABLE plans;
 

@@ -226,12 +226,14 @@ planned_call(PlannedStmt *stmt)
 
 /*
  * Is the query like the one that is kept, but for constants?  Its call's
- * arguments are taken out for the comparison.
+ * arguments are taken out for the comparison, and the length of the text, to
+ * which equal() gives a meaning up to 16.
  */
 static bool
 is_alike(KeptPlan *kept, Query *query, FuncExpr *call)
 {
 	List	   *args = call->args;
+	int			len = query->stmt_len;
 	ListCell   *lc1;
 	ListCell   *lc2;
 	bool		alike;
@@ -250,7 +252,9 @@ is_alike(KeptPlan *kept, Query *query, FuncExpr *call)
 			return false;
 	}
 	call->args = kept->call->args;
+	query->stmt_len = kept->query->stmt_len;
 	alike = equal(kept->query, query);
+	query->stmt_len = len;
 	call->args = args;
 	return alike;
 }
@@ -362,15 +366,21 @@ plan_query(CEXT_PLANNER_PARAMETERS)
 {
 	FuncExpr   *call = sole_call(parse);
 	uint64		shape;
+	bool		again;
 
 	if (likely(call == NULL))
 		return plan_anew(CEXT_PLANNER_ARGUMENTS);
 	shape = shape_of(parse, call);
+	again = seen[shape % SEEN] == shape;
 	for (KeptPlan *kept = plans; kept < plans + PLANS; kept++)
-		if (kept->context != NULL && kept->shape == shape &&
-			kept->cursor_options == cursorOptions && is_alike(kept, parse, call))
+	{
+		if (kept->context == NULL || kept->shape != shape)
+			continue;
+		if (kept->cursor_options == cursorOptions && is_alike(kept, parse, call))
 			return use(kept, parse, call);
-	if (seen[shape % SEEN] == shape)
+		again = true;
+	}
+	if (again)
 		return plan_and_keep(shape, list_length(call->args), CEXT_PLANNER_ARGUMENTS);
 	seen[shape % SEEN] = shape;
 	return plan_anew(CEXT_PLANNER_ARGUMENTS);
