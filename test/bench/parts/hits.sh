@@ -1,7 +1,7 @@
 # test/bench/parts/hits.sh - what a hit costs, here and elsewhere
 
 SHAPES='2 10 100 1000 0'	# numbers in table shapes
-ORDER="ARRAY['SELECT 1', 'constant rows', 'constant jsonb', 'cached_query', 'cached_query, an argument', 'cached_json',
+ORDER="ARRAY['SELECT 1', 'constant rows', 'constant jsonb', 'cached_query', 'cached_query, an argument', 'cached_rows', 'cached_json',
 	'cached_json, an argument', 'cache_get', 'pgpool-II', 'UNLOGGED table, text', 'UNLOGGED table, jsonb',
 	'PL/pgSQL get or compute', 'pgmemcache', 'PL/Python, Redis', 'Redis GET, without SQL', 'materialized view', 'table scan',
 	'the query itself']"
@@ -25,6 +25,7 @@ candidates()
 	say "constant jsonb|$times|direct|value||SELECT const_json_$n();"
 	say "cached_query|$times|direct|rows|cache_ext|SELECT * FROM cached_query('dashboard:$n', \$q\$$query\$q\$, 3600) AS t($columns);"
 	[ $n != 10 ] || say "cached_query, an argument|$times|direct|rows|cache_ext|SELECT * FROM cached_query('dashboard:$n', \$q\$${query%10}\$1\$q\$, 3600, 10) AS t($columns);"
+	say "cached_rows|$times|direct|rows|cache_ext|SELECT * FROM cached_rows(NULL::rows_$n, 'dashboard:$n', \$q\$$query\$q\$, 3600);"
 	say "cached_json|$times|direct|json|cache_ext|SELECT cached_json('dashboard:$n', \$q\$$query\$q\$, 3600);"
 	[ $n != 10 ] || say "cached_json, an argument|$times|direct|json|cache_ext|SELECT cached_json('dashboard:$n', \$q\$${query%10}\$1\$q\$, 3600, 10);"
 	[ $n != 0 ] || say "cache_get|$times|direct|value|cache_ext|SELECT cache_get('doc:$n');"
@@ -221,7 +222,7 @@ eight_clients()
 	local -A before=()
 
 	while IFS='|' read -r what times session kind counter sql; do
-		case $what in constant* | *argument | *jsonb | 'the query itself') continue ;; esac
+		case $what in constant* | *argument | *jsonb | cached_rows | 'the query itself') continue ;; esac
 		count_before
 		[ $session != direct ] || session=alone
 		through $session measure hits "$what" $n $mode 8 $round "$sql"
