@@ -142,10 +142,21 @@ cext_row_security_in_force(PlannedStmt *stmt)
 	return false;
 }
 
-/* ... and is this one of them? */
+/* ... and is this one of them?  Asked for every function anybody executes. */
 bool
 cext_is_session_function(Oid funcid)
 {
+	static uint64 maybe[16];	/* a bit for some OIDs; made once */
+	static bool made = false;
+
+	if (unlikely(!made))
+	{
+		for (int i = 0; i < (int) lengthof(session_functions); i++)
+			maybe[session_functions[i] / 64 % 16] |= UINT64CONST(1) << session_functions[i] % 64;
+		made = true;
+	}
+	if (likely((maybe[funcid / 64 % 16] & UINT64CONST(1) << funcid % 64) == 0))
+		return false;
 	for (int i = 0; i < (int) lengthof(session_functions); i++)
 		if (session_functions[i] == funcid)
 			return true;

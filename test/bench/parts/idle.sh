@@ -1,27 +1,30 @@
 # test/bench/parts/idle.sh - what the library costs where it is not used
 
-# pgbench -S on this server and on one without the library, in turns; and
-# twice on this one, to show what differs for no reason.
+# pgbench -S on three servers that are alike, in turns: two without the library,
+# which show what differs for no reason, and one with it.
 idle()
 {
-	local round main=$HOST other=$WORK/plain what sets='\set aid random(1, 100000)'
+	local round main=$HOST i servers=("$WORK/plain" "$WORK/other" "$WORK/idle") sets='\set aid random(1, 100000)'
+	local what=('not preloaded' 'not preloaded, another' preloaded)
 	local sql='SELECT abalance FROM pgbench_accounts WHERE aid = :aid;'
 
-	pgb -q -i -s 1
-	start_server "$other"
-	pin_to_one
-	pgb -q -i -s 1
+	for i in 0 1 2; do
+		start_server "${servers[i]}" $([ $i != 2 ] || say preload)
+		pin_to_one
+		pgb -q -i -s 1
+	done
 	for ((round = 0; round <= ROUNDS * 3; round++)); do
-		for what in 'not preloaded' preloaded 'preloaded, again'; do
-			HOST=$main
-			[ "$what" != 'not preloaded' ] || HOST=$other
-			measure idle "$what" '' prepared 1 $round "$sql" "$sets"
+		for i in 0 1 2; do
+			HOST=${servers[i]}
+			measure idle "${what[i]}" '' prepared 1 $round "$sql" "$sets"
 		done
 	done
-	HOST=$other
-	q -c 'COPY runs TO STDOUT' >"$WORK/runs.copy"
-	HOST=$main
-	q -c "\\copy runs FROM '$WORK/runs.copy'"
+	for i in 0 1 2; do
+		HOST=${servers[i]}
+		q -c 'COPY runs TO STDOUT' >"$WORK/runs.copy"
+		HOST=$main
+		q -c "\\copy runs FROM '$WORK/runs.copy'"
+	done
 }
 
 idle_tables()
