@@ -232,7 +232,7 @@ chroot_assert()
 	chroot_suite trixie
 	chroot_make assert-17 "$TEST_PACKAGES bison flex libreadline-dev zlib1g-dev libicu-dev libxml2-dev
 		apt debian-archive-keyring dpkg-dev valgrind lcov sqlsmith procps" "
-		useradd --system --user-group --create-home --home-dir /var/lib/postgresql postgres
+		id postgres >/dev/null 2>&1 || useradd --system --user-group --create-home --home-dir /var/lib/postgresql postgres
 		echo 'deb-src $MIRROR trixie main' >/etc/apt/sources.list.d/source.list
 		apt-get -qq update
 		cd /opt
