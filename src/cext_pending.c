@@ -240,11 +240,12 @@ apply(void)
 	for (int i = 0; i < norder; i++)
 	{
 		PendingValue *v = order[i];
+		const char *bytes = v->bytes;
 		CextEntryInfo info;
 
 		if (pending_value(&v->ident) != v)
 			continue;
-		if (v->bytes == NULL)
+		if (bytes == NULL)
 		{
 			cext_store_remove(&v->ident);
 			continue;
@@ -262,7 +263,7 @@ apply(void)
 		info.ns = v->ns;
 		info.ntags = v->ntags;
 		info.tags = v->tags;
-		if (cext_store_insert(&v->ident, &info, v->bytes, v->size))
+		if (cext_store_insert(&v->ident, &info, bytes, v->size))
 		{
 			cext_storage_of_policy = v->tier;
 			cext_writeback_add(&v->ident);

@@ -242,8 +242,9 @@ of_another_build(FILE *file)
 
 	other = fread(start, sizeof(start), 1, file) == 1 &&
 		start[0] == STATE_MAGIC && start[1] != CEXT_BUILD;
-	rewind(file);
-	return other;
+
+	/* if this fails, the file is found not to be whole */
+	return fseek(file, 0, SEEK_SET) == 0 && other;
 }
 
 /*
