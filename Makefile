@@ -120,6 +120,7 @@ OBJS = \
 	src/cext_tagset.o \
 	src/cext_inval.o \
 	src/cext_pending.o \
+	src/cext_args.o \
 	src/cext_identity.o \
 	src/cext_policy.o \
 	src/cext_analyze.o \
