@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 
 #include "cext_args.h"
+#include "cext_compat.h"
 
 /* Append one argument: type, length, bytes. */
 void

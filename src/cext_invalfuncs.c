@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_inval.h"
 #include "cext_log.h"

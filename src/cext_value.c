@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
+#include "cext_compat.h"
 #include "cext_event.h"
 #include "cext_guc.h"
 #include "cext_inval.h"

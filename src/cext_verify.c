@@ -36,6 +36,7 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "cext_compat.h"
 #include "cext_fill.h"
 #include "cext_guc.h"
 #include "cext_log.h"

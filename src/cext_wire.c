@@ -38,6 +38,7 @@
 #include "common/sha2.h"
 #include "utils/memutils.h"
 
+#include "cext_compat.h"
 #include "cext_result.h"
 #include "cext_wire.h"
 
