@@ -46,7 +46,7 @@ below(uint32 n)
 }
 
 static void
-die(const char *what)
+fail(const char *what)
 {
 	fprintf(stderr, "%s\n", what);
 	abort();
@@ -157,7 +157,7 @@ make_original(Original * o)
 	o->bytes = cext_wire_encode(&o->id, &info, payload, size, o->epoch, secret,
 								hows[below(lengthof(hows))], &o->length);
 	if (o->bytes == NULL)
-		die("could not encode");
+		fail("could not encode");
 }
 
 /* ---- mutations ---- */
@@ -229,7 +229,7 @@ sign(char *bytes, Size length)
 			header.stored_size = rest - middle;
 	}
 	if (!compute_mac(&header, bytes + sizeof(header), length - sizeof(header), secret, header.mac))
-		die("could not sign");
+		fail("could not sign");
 	memcpy(bytes, &header, sizeof(header));
 }
 
@@ -300,7 +300,7 @@ main(int argc, char **argv)
 		make_original(o);
 		if (cext_wire_decode(o->bytes, o->length, &o->id, o->epoch, secret, MAX_PAYLOAD,
 							 NULL, &e) != CEXT_WIRE_GOOD)
-			die("an original was not accepted");
+			fail("an original was not accepted");
 		walk(e);
 		pfree(e);
 	}
@@ -328,12 +328,12 @@ main(int argc, char **argv)
 		if (verdict == CEXT_WIRE_GOOD)
 		{
 			if (!is_signed && (length != o->length || memcmp(bytes, o->bytes, length) != 0))
-				die("a forged entry was accepted");
+				fail("a forged entry was accepted");
 			walk(e);
 			pfree(e);
 		}
 		if (allocated != before)
-			die("memory was leaked");
+			fail("memory was leaked");
 		free(bytes);
 	}
 	printf("%ld mutations, seed %llu\n", iterations, (unsigned long long) seed);
