@@ -138,6 +138,7 @@ OBJS = \
 	src/cext_query.o \
 	src/cext_read.o \
 	src/cext_send.o \
+	src/cext_socket.o \
 	src/cext_scan.o \
 	src/cext_path.o \
 	src/cext_plan.o \

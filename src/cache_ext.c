@@ -38,6 +38,7 @@
 #include "cext_relay_worker.h"
 #include "cext_refresh.h"
 #include "cext_scan.h"
+#include "cext_socket.h"
 #include "cext_state.h"
 #include "cext_stats.h"
 #include "cext_store.h"
@@ -163,6 +164,7 @@ _PG_init(void)
 	cext_ddl_init();
 	cext_read_init();
 	cext_scan_init();
+	cext_socket_init();
 	cext_path_init();
 	cext_plan_init();
 	cext_relay_worker_init();

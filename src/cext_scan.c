@@ -426,7 +426,7 @@ send_rows(CextScanState *s, bool forward)
 	if (!s->called)
 		call_function(s);
 	if (s->entry != NULL && s->css.ss.ps.instrument == NULL &&
-		cext_send_all(s->send, s->left))
+		cext_send_all(s->send))
 	{
 		/* as ExecutePlan() counts what it sends */
 		estate->es_processed += s->left;

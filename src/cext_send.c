@@ -28,6 +28,11 @@
  *		a copy of the entry with both takes its place.  So what is read by
  *		functions only, or once, takes no more memory than its rows do.
  *
+ * Sending them
+ *		They lie in runs, as they go over the wire.  A long run is written to the
+ *		socket from where it is; of a short one, messages are put among the
+ *		others that PostgreSQL will send at the end of the query.
+ *
  * Memory: that of the query.  Entries stay pinned until it goes; an error in
  * between leaves nothing behind but the receiver, which is restored.
  *
@@ -41,6 +46,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 #include "utils/lsyscache.h"
@@ -50,9 +56,27 @@
 #include "cext_pin.h"
 #include "cext_result.h"
 #include "cext_send.h"
+#include "cext_socket.h"
 
 /* Sent so often, messages may make others give way. */
 #define WORTH_EVICTION	16
+
+/*
+ * Messages are kept in runs: the length of each, then messages as they go over
+ * the wire.  No longer than this, unless a message is: a query can be canceled
+ * between two of them.
+ */
+#define MAX_RUN			(64 * 1024)
+
+/*
+ * From this size on, a system call of its own costs less than copying a run
+ * message by message to where others wait to be sent.
+ */
+#define DIRECT_SIZE		(16 * 1024)
+
+/* A message: its type, the size of all but that, and contents. */
+#define MESSAGE_HEADER	5
+#define MESSAGE_SIZE(m) (1 + message_size(m))
 
 /* A query whose rows go to the client. */
 struct CextSend
@@ -73,9 +97,12 @@ struct CextSend
 	TupleTableSlot *slot;		/* the scan's; a row in another is not the
 								 * entry's */
 	bool		ready;			/* there are messages: */
-	CextReader	messages;
+	CextReader	runs;
+	const char *next;			/* in a run */
+	const char *end;			/* of it */
 	bool		collecting;		/* there will be */
 	CextBuffer	collected;
+	StringInfoData run;			/* not yet there */
 	FmgrInfo   *output;			/* for each column */
 	int			ncolumns;
 };
@@ -83,6 +110,15 @@ struct CextSend
 static CextSend *current;
 
 static bool send_row(TupleTableSlot *slot, DestReceiver *self);
+
+static inline uint32
+message_size(const char *message)
+{
+	uint32		size;
+
+	memcpy(&size, message + 1, sizeof(uint32));
+	return pg_ntoh32(size);
+}
 
 
 /* ----------------------------------------------------------------
@@ -235,7 +271,8 @@ take_entry(CextSend *s, CextEntry *e, TupleDesc desc)
 		return;
 	if (e->ready_size > 0)
 	{
-		cext_store_read_ready(&s->messages, e);
+		cext_store_read_ready(&s->runs, e);
+		s->next = s->end = NULL;
 		s->ready = true;
 		return;
 	}
@@ -255,6 +292,8 @@ take_entry(CextSend *s, CextEntry *e, TupleDesc desc)
 		fmgr_info(output, &s->output[i]);
 	}
 	cext_buffer_init(&s->collected, (Size) cext_max_entry_size * 1024);
+	initStringInfo(&s->run);
+	appendStringInfoSpaces(&s->run, sizeof(uint32));
 	s->collecting = true;
 }
 
@@ -274,20 +313,31 @@ cext_send_rows(CextSend *s, CextEntry *e, TupleTableSlot *slot, bool exact)
 	MemoryContextSwitchTo(old);
 }
 
-/* What comes after the message's length. */
+/* A whole message. */
 static void
-put_message(const char *data, uint32 len)
+put_message(const char *message)
 {
 	StringInfoData buf;
 
 	/* only read */
-	buf.data = (char *) data;
-	buf.len = buf.maxlen = len;
-	buf.cursor = 'D';
+	buf.data = unconstify(char *, message) + MESSAGE_HEADER;
+	buf.len = buf.maxlen = MESSAGE_SIZE(message) - MESSAGE_HEADER;
+	buf.cursor = message[0];
 	pq_endmessage_reuse(&buf);
 }
 
-/* A message of this row: its length, then what follows the message's length. */
+/* The messages since the last run are one. */
+static void
+end_run(CextSend *s)
+{
+	uint32		len = s->run.len - sizeof(uint32);
+
+	memcpy(s->run.data, &len, sizeof(uint32));
+	cext_buffer_append(&s->collected, s->run.data, s->run.len);
+	s->run.len = sizeof(uint32);
+}
+
+/* Send a message of this row, and keep it. */
 static void
 collect_row(CextSend *s, TupleTableSlot *slot)
 {
@@ -297,6 +347,7 @@ collect_row(CextSend *s, TupleTableSlot *slot)
 
 	slot_getallattrs(slot);
 	initStringInfo(&buf);
+	pq_sendbyte(&buf, 'D');
 	pq_sendint32(&buf, 0);
 	pq_sendint16(&buf, s->ncolumns);
 	for (int i = 0; i < s->ncolumns; i++)
@@ -313,21 +364,48 @@ collect_row(CextSend *s, TupleTableSlot *slot)
 		pq_sendint32(&buf, len);
 		appendBinaryStringInfo(&buf, value, len);
 	}
-	len = buf.len - sizeof(uint32);
-	memcpy(buf.data, &len, sizeof(uint32));
-	put_message(buf.data + sizeof(uint32), len);
-	cext_buffer_append(&s->collected, buf.data, buf.len);
+	len = pg_hton32(buf.len - 1);
+	memcpy(buf.data + 1, &len, sizeof(uint32));
+	put_message(buf.data);
+	if (!s->collected.overflowed)
+	{
+		if (s->run.len > sizeof(uint32) && s->run.len + buf.len > MAX_RUN)
+			end_run(s);
+		appendBinaryStringInfo(&s->run, buf.data, buf.len);
+	}
 	MemoryContextSwitchTo(old);
 }
 
-/* The next of the messages that are there. */
-static inline void
-send_ready(CextSend *s)
+/* Go to the next run. */
+static void
+next_run(CextSend *s)
 {
-	uint32		len = cext_reader_peek(&s->messages);
-	const char *message = cext_reader_get(&s->messages, MAXALIGN(len + sizeof(uint32)));
+	/* it may have to be put together */
+	MemoryContext old = MemoryContextSwitchTo(s->estate->es_query_cxt);
+	uint32		len = cext_reader_peek(&s->runs);
 
-	put_message(message + sizeof(uint32), len);
+	s->next = cext_reader_get(&s->runs, MAXALIGN(len + sizeof(uint32))) + sizeof(uint32);
+	s->end = s->next + len;
+	MemoryContextSwitchTo(old);
+}
+
+/* Send the next so many bytes of it, which are whole messages. */
+static inline void
+send_ready(CextSend *s, Size len)
+{
+	const char *end = s->next + len;
+
+	if (len >= DIRECT_SIZE && cext_socket_is_used())
+	{
+		cext_socket_write(s->next, len);
+		s->next = end;
+		return;
+	}
+	while (s->next < end)
+	{
+		put_message(s->next);
+		s->next += MESSAGE_SIZE(s->next);
+	}
 }
 
 /*
@@ -335,20 +413,16 @@ send_ready(CextSend *s)
  * without having sent one, if there are no messages of them.
  */
 bool
-cext_send_all(CextSend *s, uint32 nrows)
+cext_send_all(CextSend *s)
 {
-	MemoryContext old;
-
 	if (s->entry == NULL || !s->ready)
 		return false;
-	/* a message may have to be put together */
-	old = MemoryContextSwitchTo(s->estate->es_query_cxt);
-	while (nrows-- > 0)
+	while (s->runs.left > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		send_ready(s);
+		next_run(s);
+		send_ready(s, s->end - s->next);
 	}
-	MemoryContextSwitchTo(old);
 	return true;
 }
 
@@ -365,10 +439,9 @@ send_row(TupleTableSlot *slot, DestReceiver *self)
 		return s->print(slot, self);
 	if (s->ready)
 	{
-		MemoryContext old = MemoryContextSwitchTo(s->estate->es_query_cxt);
-
-		send_ready(s);
-		MemoryContextSwitchTo(old);
+		if (s->next == s->end)
+			next_run(s);
+		send_ready(s, MESSAGE_SIZE(s->next));
 		return true;
 	}
 	if (s->collecting)
@@ -383,8 +456,11 @@ send_row(TupleTableSlot *slot, DestReceiver *self)
 void
 cext_send_done(CextSend *s)
 {
-	if (!s->collecting || s->collected.overflowed || s->collected.size == 0 ||
-		s->pin_epoch != cext_pin_epoch())
+	if (!s->collecting || s->pin_epoch != cext_pin_epoch())
+		return;
+	if (s->run.len > sizeof(uint32))
+		end_run(s);
+	if (s->collected.overflowed || s->collected.size == 0)
 		return;
 	cext_store_add_ready(s->entry, s->collected.data, s->collected.size);
 }

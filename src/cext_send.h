@@ -21,7 +21,7 @@ extern void cext_send_done(CextSend *send);
 /* by the scan at the top of the query */
 extern void cext_send_rows(CextSend *send, CextEntry *entry, TupleTableSlot *slot,
 						   bool exact);
-extern bool cext_send_all(CextSend *send, uint32 nrows);
+extern bool cext_send_all(CextSend *send);
 
 /* by cached_json() */
 extern CextSend *cext_send_of_call(Node *call);

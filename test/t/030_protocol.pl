@@ -8,6 +8,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use CextTest;
 use IO::Socket::UNIX;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main');
@@ -21,14 +22,24 @@ $node->safe_psql(
 });
 
 # A session that speaks the protocol itself.
-my $socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port)
-  or die "could not connect: $!";
+my $socket;
 
 sub put
 {
 	my ($type, $data) = @_;
 
 	print $socket $type . pack('N', length($data) + 4) . $data;
+	return;
+}
+
+sub start
+{
+	my $startup = pack('N', 196608) . "user\0" . ($ENV{PGUSER} // getpwuid($<)) . "\0database\0postgres\0\0";
+
+	$socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port)
+	  or die "could not connect: $!";
+	print $socket pack('N', length($startup) + 4) . $startup;
+	answer();
 	return;
 }
 
@@ -71,14 +82,14 @@ sub extended
 	return answer();
 }
 
-my $startup = pack('N', 196608) . "user\0" . ($ENV{PGUSER} // getpwuid($<)) . "\0database\0postgres\0\0";
-print $socket pack('N', length($startup) + 4) . $startup;
-answer();
+start();
 
 my $rows = q{SELECT * FROM cached_rows(NULL::t, 'rows', 'SELECT * FROM t ORDER BY id', 600)};
 my $query = q{SELECT * FROM cached_query('query', 'SELECT id, name, at, n FROM t ORDER BY id', 600)
 	AS q(id integer, name text, at timestamptz, n numeric)};
 my $json = q{SELECT cached_json('json', 'SELECT * FROM t ORDER BY id', 600)};
+my $many = q{SELECT * FROM cached_query('many', $$SELECT i, repeat(i::text, CASE i WHEN 99 THEN 40000 WHEN 300 THEN 20000 ELSE 200 END)
+	FROM generate_series(1, 900) i$$, 600) AS m(i integer, v text)};
 my $none = q{SELECT * FROM cached_rows(NULL::t, 'none', 'SELECT * FROM t WHERE false', 600)};
 
 my %ways = (
@@ -101,6 +112,8 @@ my %statements = (
 	'cached_query' => $query,
 	'cached_rows' => $rows,
 	'cached_json' => $json,
+	'rows of more than the kernel takes at once' => $many,
+	'such a value' => q{SELECT cached_json('long', 'SELECT i, md5(i::text) FROM generate_series(1, 9000) i', 600)},
 	'no rows' => $none,
 	'some columns' => "SELECT id, n FROM ($query) s WHERE id > 1",
 	'a function of it' => "SELECT jsonb_array_length(($json))");
@@ -128,7 +141,9 @@ foreach my $encoding ('UTF8', 'LATIN1')
 
 # and the messages were indeed kept and sent
 simple("SET client_encoding = 'UTF8'");
-foreach my $sql ($query, $rows, $json)
+simple('SELECT cache_clear()');
+my $empty = memory_used($node);
+foreach my $sql ($query, $rows, $json, $many)
 {
 	my $before;
 
@@ -141,6 +156,45 @@ foreach my $sql ($query, $rows, $json)
 	simple($sql);
 	is(memory_used($node), $before, 'once');
 }
+
+# Has the server sent what it can to a client that does not read?
+sub wait_for_client
+{
+	my $sql = shift;
+
+	put('Q', "$sql\0");
+	$socket->flush;
+	ok( $node->poll_query_until(
+			'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM cached_query%' AND wait_event = 'ClientWrite'}),
+		'the server waits for the client');
+	return;
+}
+
+# canceled between two messages, whenever that is
+my $rest = "$many; SELECT 1";
+wait_for_client($rest);
+$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'});
+my @got = answer();
+is($got[-2], 'E:canceling statement due to user request', 'canceled while rows are sent');
+is(scalar(grep { /^[^TDEZ]/ } @got), 0, 'all messages before are whole');
+is((simple('SELECT 2'))[1], "D:\0\1\0\0\0\0012", 'the session goes on');
+
+# terminated, or without a client: it ends
+wait_for_client($rest);
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event = 'ClientWrite'}),
+	'terminated while it waits for the client');
+close $socket;
+start();
+my $log = -s $node->logfile;
+wait_for_client($rest);
+close $socket;
+ok( $node->poll_query_until(
+		'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'}),
+	'a client that has gone is not waited for');
+is(() = slurp_file($node->logfile, $log) =~ /could not send data to client/g, 1, 'said once');
+$node->safe_psql('postgres', 'SELECT cache_clear()');
+is(memory_used($node), $empty, 'nobody keeps an entry pinned');
 
 $node->stop;
 done_testing();
