@@ -52,9 +52,9 @@ SKIP:
 	my $make = "make -s -C $dir/tree with_llvm=no PG_CONFIG=$pg_config";
 	system_or_bail('sh', '-c', qq{
 		mkdir $dir/tree $dir/inst &&
-		cd '$tree' && cp -r Makefile cache_ext.control src sql $dir/tree/ &&
+		cd '$tree' && cp -rp Makefile cache_ext.control src sql $dir/tree/ &&
 		cp -r '$inst/.' $dir/inst/ &&
-		cd $dir/tree && patch -s -p1 < '$patch' && find . -name '*.o' -delete &&
+		cd $dir/tree && patch -s -p1 < '$patch' &&
 		env -u MAKEFLAGS -u MAKELEVEL $make all install DESTDIR=$dir/inst > $dir/log 2>&1 ||
 		{ cat $dir/log >&2; exit 1; }});
 	my $conf = conf();
