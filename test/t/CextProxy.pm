@@ -89,8 +89,12 @@ sub mode
 {
 	my ($self, $mode) = @_;
 
+	my ($n, $answer);
+
 	syswrite($self->{control}, "$mode\n");
-	sysread($self->{control}, my $answer, 100) or die 'the proxy has gone';
+	# a child that ends may interrupt it
+	do { $n = sysread($self->{control}, $answer, 100) } until defined $n || !$!{EINTR};
+	die "the proxy has gone: $!" unless $n;
 	chomp $answer;
 	return $answer;
 }
