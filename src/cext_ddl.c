@@ -7,8 +7,10 @@
  * dropped or truncated, however that came about (CASCADE, DROP OWNED, an
  * extension's script).  Its entries die, with those of the relations above it
  * and of every other relation of its name, which it may now hide or have
- * hidden on somebody's search path.  What that hook does not tell (REFRESH
- * MATERIALIZED VIEW, ATTACH and DETACH PARTITION) is read off the statement.
+ * hidden on somebody's search path: a name has a tag, since one whose creation
+ * has not committed could not be looked up.  What that hook does not tell
+ * (REFRESH MATERIALIZED VIEW, ATTACH and DETACH PARTITION) is read off the
+ * statement.
  *
  * All other DDL is rare and far-reaching, so what is not known to be harmless
  * invalidates the database; what concerns roles or databases, which all
@@ -64,13 +66,9 @@ static object_access_hook_type prev_object_access;
 static void
 invalidate_relation(Oid relid, const char *relname)
 {
-	ListCell   *lc;
-
 	cext_inval_relation_tree(relid);
-	if (relname == NULL)
-		return;
-	foreach(lc, cext_relation_namesakes(relname))
-		cext_inval_add(cext_tag_relation(MyDatabaseId, lfirst_oid(lc)));
+	if (relname != NULL)
+		cext_inval_add(cext_tag_name(MyDatabaseId, relname));
 }
 
 /*

@@ -85,28 +85,6 @@ cext_relation_ancestors(Oid relid)
 	return result;
 }
 
-/* Every relation of this name, in whatever schema. */
-List *
-cext_relation_namesakes(const char *relname)
-{
-	List	   *result = NIL;
-	Relation	rel = table_open(RelationRelationId, AccessShareLock);
-	NameData	name;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
-
-	namestrcpy(&name, relname);
-	ScanKeyInit(&key, Anum_pg_class_relname, BTEqualStrategyNumber,
-				F_NAMEEQ, NameGetDatum(&name));
-	scan = systable_beginscan(rel, ClassNameNspIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-		result = lappend_oid(result, ((Form_pg_class) GETSTRUCT(tup))->oid);
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return result;
-}
-
 /*
  * May this role touch every key?  That is the privilege to execute
  * cache_clear() of the extension in this schema.

@@ -11,7 +11,6 @@
 #include "nodes/pg_list.h"
 
 extern List *cext_relation_ancestors(Oid relid);
-extern List *cext_relation_namesakes(const char *relname);
 
 extern bool cext_may_clear(Oid schema, Oid roleid);
 

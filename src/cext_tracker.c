@@ -45,7 +45,7 @@
 #include "cext_relation.h"
 #include "cext_tracker.h"
 
-#define MAX_TAGS	1024
+#define MAX_TAGS	2048
 #define MAX_RELS	4096
 
 static CextTracker *current;
@@ -245,6 +245,7 @@ cext_tracker_tags(CextTracker *t, const char *key, int keylen,
 	{
 		Oid			relid = lfirst_oid(lc);
 		List	   *above = cext_relation_ancestors(relid);
+		char	   *name;
 		ListCell   *lc2;
 		bool		covered = false;
 
@@ -254,6 +255,9 @@ cext_tracker_tags(CextTracker *t, const char *key, int keylen,
 		if (covered)
 			continue;
 		all = list_append_unique_int(all, cext_tag_relation(MyDatabaseId, relid));
+		name = get_rel_name(relid);
+		if (name != NULL)
+			all = list_append_unique_int(all, cext_tag_name(MyDatabaseId, name));
 		foreach(lc2, above)
 			all = list_append_unique_int(all, cext_tag_tree(MyDatabaseId, lfirst_oid(lc2)));
 		if (list_length(all) > MAX_TAGS)

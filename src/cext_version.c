@@ -281,6 +281,13 @@ cext_tag_tree(Oid dbid, Oid relid)
 	return system_tag('t', dbid, relid);
 }
 
+/* What relations of this name there are, in whatever schema, changed. */
+CextTag
+cext_tag_name(Oid dbid, const char *relname)
+{
+	return key_tag('n', dbid, relname, strlen(relname));
+}
+
 /*
  * Any pattern of the glob log.  Entries that stand on entries with other keys
  * carry it, because the log is compared with an entry's own key alone.
