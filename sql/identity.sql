@@ -55,6 +55,25 @@ SET search_path = "$user", one, public;
 SELECT * FROM probe('path', 'SELECT v FROM t');
 SET search_path = public, one;
 SELECT * FROM probe('path', 'SELECT v FROM t');
+-- and what the current schema is: pg_catalog and pg_temp may be named or not
+RESET search_path;
+CREATE FUNCTION plpgsql_schema() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN current_schema; END $$;
+CREATE FUNCTION current(path text) RETURNS TABLE (s text, status text) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('search_path', path, true);
+	RETURN QUERY SELECT p.result #>> '{0,s}', p.status FROM public.probe('current',
+		'SELECT replace(concat_ws('' '', current_schema, current_schema(), public.plpgsql_schema()),
+			pg_catalog.current_schema(), CASE WHEN current_schema() LIKE ''pg_temp%'' THEN ''temporary'' ELSE current_schema() END) AS s') p;
+END
+$$;
+SELECT path, c.* FROM unnest(ARRAY['public', '"$user", public', 'pg_catalog, public', 'pg_catalog, public', 'nowhere, pg_catalog, public', 'public, pg_catalog', 'public']) path,
+	current(path) c;
+CREATE TEMP TABLE any_table (a integer);
+SELECT path, c.* FROM unnest(ARRAY['public', 'pg_temp, public', 'pg_temp, public', 'nowhere, pg_temp, public', 'public, pg_temp', 'public', 'one, pg_temp, public']) path, current(path) c;
+SELECT * FROM probe('current', 'SELECT cardinality(current_schemas(true)) AS n');
+DROP TABLE any_table;
+DROP FUNCTION current(text), plpgsql_schema();
+SET search_path = public, one;
 -- in a function with a path of its own
 CREATE FUNCTION in_two() RETURNS jsonb LANGUAGE sql SET search_path = two, public AS $$ SELECT cached_json('path', 'SELECT v FROM t', '300') $$;
 SELECT in_two();

@@ -22,15 +22,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
+#include "utils/varlena.h"
 
 #include "cext_compat.h"
 #include "cext_digest.h"
@@ -43,7 +46,7 @@
 
 /*
  * Settings that can change what a query returns.  The search path is not among
- * them: it is compared as resolved.
+ * them: it is compared as resolved, and by what its current schema is.
  */
 static const char *const setting_names[] = {
 	"TimeZone",					/* timestamptz to text, date, timestamp */
@@ -87,6 +90,11 @@ static char *const *strings[NSETTINGS];
 static char *strings_kept[NSETTINGS];
 static Oid *path;
 static int	path_len = -1;
+static char *path_names;		/* as it was set */
+static Oid	path_role;			/* what $user in it meant */
+static bool path_has_catalog;	/* named there; else it comes first */
+static bool path_is_temp;		/* the current schema is pg_temp ... */
+static Oid	path_temp;			/* which is this one */
 static int	volatile_functions; /* who bypasses must not hit what others store */
 static Oid	session_user_id;
 static uint64 identity_generation;
@@ -271,6 +279,70 @@ update_path(void)
 	return changed;
 }
 
+/* Is this schema on the resolved path? */
+static bool
+on_path(const char *schema)
+{
+	Oid			oid = get_namespace_oid(schema, true);
+
+	for (int i = 0; i < path_len; i++)
+		if (path[i] == oid)
+			return true;
+	return false;
+}
+
+/*
+ * What the resolved path does not tell of the current schema: whether pg_catalog
+ * at its beginning was named, and whether the first schema is the temporary one.
+ */
+static void
+find_current_schema(void)
+{
+	List	   *names;
+	ListCell   *lc;
+	bool		found = false;
+
+	path_has_catalog = path_is_temp = false;
+	if (!SplitIdentifierString(pstrdup(path_names), ',', &names))
+		return;
+	foreach(lc, names)
+	{
+		const char *name = lfirst(lc);
+
+		if (strcmp(name, "pg_catalog") == 0)
+			path_has_catalog = true;
+		if (strncmp(name, "pg_temp", strlen("pg_temp")) == 0)
+			path_is_temp |= !found;
+		else
+			found |= on_path(strcmp(name, "$user") == 0 ?
+							 GetUserNameFromId(path_role, false) : name);
+	}
+}
+
+/* ... of the current schema; "changed": it may have changed. */
+static bool
+update_current_schema(bool changed)
+{
+	Oid			temp = InvalidOid;
+	Oid			toast;
+
+	changed |= update_string(&path_names, namespace_search_path);
+	if (changed || path_role != GetUserId())
+	{
+		bool		had_catalog = path_has_catalog;
+		bool		was_temp = path_is_temp;
+
+		path_role = GetUserId();
+		find_current_schema();
+		changed |= had_catalog != path_has_catalog || was_temp != path_is_temp;
+	}
+	if (unlikely(path_is_temp))
+		GetTempNamespaceState(&temp, &toast);
+	changed |= temp != path_temp;
+	path_temp = temp;
+	return changed;
+}
+
 /* ... of those in cache_ext.identity_settings, and of that itself. */
 static bool
 update_identity_settings(void)
@@ -323,6 +395,7 @@ check_settings(void)
 	digest_valid = false;
 	changed |= update_settings();
 	changed |= update_path();
+	changed |= update_current_schema(changed);
 	if (volatile_functions != cext_volatile_functions)
 	{
 		volatile_functions = cext_volatile_functions;
@@ -347,6 +420,8 @@ check_settings(void)
 	for (int i = 0; i < nstrings; i++)
 		cext_digest_add_string(&d, strings_kept[i]);
 	cext_digest_add(&d, path, path_len * sizeof(Oid));
+	cext_digest_add(&d, &path_has_catalog, sizeof(bool));
+	cext_digest_add(&d, &path_temp, sizeof(Oid));
 	cext_digest_add(&d, &session_user_id, sizeof(Oid));
 	cext_digest_add(&d, &volatile_functions, sizeof(int));
 	digest_add_identity_settings(&d);
