@@ -314,6 +314,9 @@ rewind_entry(CextScanState *s)
 	uint32		natts;
 	const CextColumn *columns;
 
+	/* beginning anew forgets it */
+	if (s->reader.scratch != NULL)
+		pfree(s->reader.scratch);
 	cext_store_read(&s->reader, s->entry);
 	memcpy(&natts, cext_reader_get(&s->reader, MAXALIGN(sizeof(natts))), sizeof(natts));
 	columns = (const CextColumn *)

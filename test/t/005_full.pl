@@ -80,6 +80,24 @@ is( $node->safe_psql('postgres', q{
 	'0', 'nothing is leaked');
 is($node->safe_psql('postgres', 'SELECT count(read_doc(id)) FROM doc'), '2000', 'all right at the end');
 
+# Rows that are in pieces all over the memory are put together to be read, again
+# and again where a join asks for them all again, in memory that does not grow.
+$node->safe_psql('postgres', q{
+	SELECT cache_clear();
+	SELECT cache_set(i::text, to_jsonb(repeat('x', 300)), 600) FROM generate_series(1, 20000) i;
+	SELECT cache_delete(i::text) FROM generate_series(1, 20000, 2) i;
+	CREATE FUNCTION memory_now() RETURNS bigint LANGUAGE plpgsql AS
+		$$BEGIN RETURN (SELECT sum(total_bytes) FROM pg_backend_memory_contexts); END$$;
+});
+is( $node->safe_psql('postgres', q{
+	SELECT count(*) FROM cached_query('pieces', 'SELECT body(60, i) FROM generate_series(1, 3) i', 600) t(b text);
+	SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
+	SELECT max(m) - min(m) < 200000, sum(length(b)) FROM (
+		SELECT CASE WHEN g IN (100, 2000) THEN memory_now() END, b FROM generate_series(1, 2000) g
+			LEFT JOIN cached_query('pieces', 'SELECT body(60, i) FROM generate_series(1, 3) i', 600) t(b text)
+			ON g <> length(b)) AS x(m, b);
+	SELECT status FROM cache_last_status()}),
+	"3\nt|11706144\nhit", 'rows read again take no more memory');
 $node->stop;
 
 # Second chances are given with a lock held, so not to everybody in one go: when
