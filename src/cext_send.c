@@ -199,6 +199,15 @@ is_printtup(const DestReceiver *dest)
 	return dest->receiveSlot == print;
 }
 
+/* Is text sent as the server has it? */
+static bool
+text_is_not_converted(void)
+{
+	int			encoding = pg_get_client_encoding();
+
+	return encoding == GetDatabaseEncoding() || encoding == PG_SQL_ASCII;
+}
+
 /*
  * The rows of this query, which is about to run to its end, are those of a scan
  * or of a call of cached_json().  NULL if they do not go to the client as text;
@@ -213,9 +222,7 @@ cext_send_open(QueryDesc *queryDesc, Node *call)
 
 	if (!is_printtup(queryDesc->dest) ||
 		portal == NULL || portal->queryDesc != queryDesc ||
-		queryDesc->estate->es_junkFilter != NULL ||
-		(pg_get_client_encoding() != GetDatabaseEncoding() &&
-		 pg_get_client_encoding() != PG_SQL_ASCII))
+		queryDesc->estate->es_junkFilter != NULL || !text_is_not_converted())
 		return NULL;
 	for (int i = 0; portal->formats != NULL && i < natts; i++)
 		if (portal->formats[i] != 0)
@@ -267,7 +274,9 @@ take_entry(CextSend *s, CextEntry *e, TupleDesc desc)
 {
 	s->entry = e;
 	s->ready = s->collecting = false;
-	if (e == NULL)
+
+	/* evaluating the call's arguments may have changed the encoding */
+	if (e == NULL || !text_is_not_converted())
 		return;
 	if (e->ready_size > 0)
 	{

@@ -139,6 +139,19 @@ foreach my $encoding ('UTF8', 'LATIN1')
 	}
 }
 
+# the call's own arguments change the encoding, when the rows' way is settled
+my $changing = q{SELECT * FROM cached_query('changing', 'SELECT chr(233) || $1 AS a', 600,
+	left(set_config('client_encoding', 'LATIN1', false), 0)) AS q(a text)};
+foreach my $sql ($changing, $changing =~ s/SELECT \* FROM cached_query(.*) AS q\(a text\)/SELECT cached_json$1/sr)
+{
+	foreach my $pass (1 .. 4)
+	{
+		simple("SET client_encoding = 'UTF8'");
+		my ($row) = grep { /^D/ } simple($sql);
+		like($row, qr/(?<!\xc3)\xe9/, "converted, pass $pass");
+	}
+}
+
 # and the messages were indeed kept and sent
 simple("SET client_encoding = 'UTF8'");
 simple('SELECT cache_clear()');
