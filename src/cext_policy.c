@@ -21,6 +21,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -32,6 +33,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"
@@ -382,9 +384,18 @@ cext_ttl_from_interval(const Interval *interval)
 	return cext_ttl_from_number(interval_seconds(interval));
 }
 
+/* Asking for others may read them all anew. */
+static const CextPolicy *
+copy_policy(const CextPolicy *policy)
+{
+	if (policy == NULL)
+		return NULL;
+	return memcpy(palloc(sizeof(CextPolicy)), policy, sizeof(CextPolicy));
+}
+
 /*
  * A policy's name, a number of seconds, or an interval.  If it is a policy,
- * *named is set to it, good until the next call here.
+ * *named is set to a copy of it, but for its pattern.
  */
 double
 cext_ttl_from_text(Oid schema, const char *ttl_text, int len, const CextPolicy **named)
@@ -399,7 +410,7 @@ cext_ttl_from_text(Oid schema, const char *ttl_text, int len, const CextPolicy *
 	if (len == last_text_len && last_text_generation == policy_generation &&
 		last_text_schema == schema && memcmp(ttl_text, last_text, len) == 0)
 	{
-		*named = last_text_policy;
+		*named = copy_policy(last_text_policy);
 		return last_text_ttl;
 	}
 
@@ -456,7 +467,42 @@ cext_ttl_from_text(Oid schema, const char *ttl_text, int len, const CextPolicy *
 		last_text_ttl = ttl;
 		last_text_policy = policy;
 	}
-	*named = policy;
+	*named = copy_policy(policy);
 	pfree(str);
 	return ttl;
+}
+
+/* The type of a call's argument, also where no expression tells. */
+Oid
+cext_argument_type(FunctionCallInfo fcinfo, int n)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	Oid		   *types;
+	int			ntypes;
+
+	if (OidIsValid(type))
+		return type;
+	(void) get_func_signature(fcinfo->flinfo->fn_oid, &types, &ntypes);
+	return n < ntypes ? types[n] : InvalidOid;
+}
+
+/* The time to live in argument n, which is not null. */
+double
+cext_ttl_argument(FunctionCallInfo fcinfo, int n, Oid schema, const CextPolicy **named)
+{
+	text	   *t;
+
+	*named = NULL;
+	switch (cext_argument_type(fcinfo, n))
+	{
+		case FLOAT8OID:
+			return cext_ttl_from_number(PG_GETARG_FLOAT8(n));
+		case INTERVALOID:
+			return cext_ttl_from_interval(PG_GETARG_INTERVAL_P(n));
+		case TEXTOID:
+			t = PG_GETARG_TEXT_PP(n);
+			return cext_ttl_from_text(schema, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t), named);
+		default:
+			elog(ERROR, "unexpected type of time to live");
+	}
 }

@@ -47,5 +47,8 @@ extern double cext_ttl_from_number(double seconds);
 extern double cext_ttl_from_interval(const Interval *interval);
 extern double cext_ttl_from_text(Oid schema, const char *text, int len,
 								 const CextPolicy **named);
+extern double cext_ttl_argument(FunctionCallInfo fcinfo, int n, Oid schema,
+								const CextPolicy **named);
+extern Oid	cext_argument_type(FunctionCallInfo fcinfo, int n);
 
 #endif							/* CEXT_POLICY_H */

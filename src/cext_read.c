@@ -138,33 +138,13 @@ cext_take_call(FunctionCallInfo fcinfo, int first, char form, CextCall *call)
 	call->schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 
 	if (!PG_ARGISNULL(ttl))
-	{
-		switch (get_fn_expr_argtype(fcinfo->flinfo, ttl))
-		{
-			case FLOAT8OID:
-				call->ttl = cext_ttl_from_number(PG_GETARG_FLOAT8(ttl));
-				break;
-			case INTERVALOID:
-				call->ttl = cext_ttl_from_interval(PG_GETARG_INTERVAL_P(ttl));
-				break;
-			case TEXTOID:
-				{
-					text	   *t = PG_GETARG_TEXT_PP(ttl);
-
-					call->ttl = cext_ttl_from_text(call->schema, VARDATA_ANY(t),
-												   VARSIZE_ANY_EXHDR(t), &named);
-					break;
-				}
-			default:
-				elog(ERROR, "unexpected type of time to live");
-		}
-	}
+		call->ttl = cext_ttl_argument(fcinfo, ttl, call->schema, &named);
 	cext_call_policy(call, named);
 
 	if (PG_NARGS() > rest)
 	{
-		if (get_fn_expr_variadic(fcinfo->flinfo) &&
-			get_fn_expr_argtype(fcinfo->flinfo, rest) == TEXTARRAYOID)
+		if ((fcinfo->flinfo->fn_expr == NULL || get_fn_expr_variadic(fcinfo->flinfo)) &&
+			cext_argument_type(fcinfo, rest) == TEXTARRAYOID)
 		{
 			if (!PG_ARGISNULL(rest))
 				take_untyped(&call->args, PG_GETARG_DATUM(rest));

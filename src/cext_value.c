@@ -246,26 +246,7 @@ get_ttl(FunctionCallInfo fcinfo, int n, const char *key, int keylen)
 	const CextPolicy *policy;
 
 	if (PG_NARGS() > n && !PG_ARGISNULL(n))
-	{
-		switch (get_fn_expr_argtype(fcinfo->flinfo, n))
-		{
-			case FLOAT8OID:
-				return cext_ttl_from_number(PG_GETARG_FLOAT8(n));
-			case INTERVALOID:
-				return cext_ttl_from_interval(PG_GETARG_INTERVAL_P(n));
-			case TEXTOID:
-				{
-					text	   *t = PG_GETARG_TEXT_PP(n);
-
-					const CextPolicy *named;
-
-					return cext_ttl_from_text(schema, VARDATA_ANY(t),
-											  VARSIZE_ANY_EXHDR(t), &named);
-				}
-			default:
-				elog(ERROR, "unexpected type of time to live");
-		}
-	}
+		return cext_ttl_argument(fcinfo, n, schema, &policy);
 	policy = cext_policy_for_key(schema, key, keylen);
 	return policy != NULL ? cext_ttl_from_number(policy->ttl) : cext_default_ttl;
 }

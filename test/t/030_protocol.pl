@@ -152,6 +152,15 @@ foreach my $sql ($changing, $changing =~ s/SELECT \* FROM cached_query(.*) AS q\
 	}
 }
 
+# called by its number, so without an expression that tells its arguments' types
+my ($number) = map { /^D:.{6}(.*)/s } simple(q{SELECT 'cached_json(text, text, text, text[])'::regprocedure::oid});
+foreach my $pass (1, 2)
+{
+	put('F', pack('N n n n', $number, 1, 0, 4) .
+		  join('', map { pack('N/a', $_) } 'fast', 'SELECT $1::integer AS a, $2 AS b', 'medium', '{7,b}') . pack('n', 0));
+	is(join(' ', grep { !/^Z/ } answer()), 'V:' . pack('N/a', '[{"a": 7, "b": "b"}]'), "fast path, pass $pass");
+}
+
 # and the messages were indeed kept and sent
 simple("SET client_encoding = 'UTF8'");
 simple('SELECT cache_clear()');
