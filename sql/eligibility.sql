@@ -89,6 +89,36 @@ CREATE TYPE pg_temp.unlike AS ENUM ('a');
 SELECT twice('SELECT id FROM t');
 DROP TYPE pg_temp.unlike;
 SELECT query, twice(query) FROM unnest(ARRAY['SELECT id FROM t', 'SELECT ''7''::code']) query;
+-- also one that came by its name later, or gets it back
+CREATE DOMAIN public.later AS text;
+CREATE DOMAIN public.latest AS text;
+CREATE TYPE pg_temp.other AS ENUM ('9', '7');
+ALTER TYPE pg_temp.other RENAME TO later;
+SELECT twice('SELECT ''7''::later');
+BEGIN;
+DROP TYPE pg_temp.later;
+SELECT twice('SELECT ''7''::later');
+ROLLBACK;
+SELECT twice('SELECT ''7''::later');
+ALTER TYPE pg_temp.later RENAME TO other;
+DROP TYPE pg_temp.other;
+SELECT twice('SELECT ''7''::later');
+CREATE TEMP TABLE other (a integer);
+ALTER TABLE other RENAME TO latest;
+SELECT twice('SELECT id FROM t');
+DROP TABLE pg_temp.latest;
+DROP DOMAIN later, latest;
+-- names that are gone are forgotten
+SELECT used_bytes AS before FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext' \gset
+DO $$
+BEGIN
+	FOR i IN 1..2000 LOOP
+		EXECUTE format('CREATE TEMP TABLE a_temporary_table_with_a_long_name_%s () ON COMMIT DROP', i);
+		COMMIT;
+	END LOOP;
+END
+$$;
+SELECT used_bytes - :before < 100000 AS forgotten FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext';
 -- so may the row type of a temporary table
 CREATE TEMP TABLE unlike (a integer);
 SELECT twice('SELECT id FROM t');

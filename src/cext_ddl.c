@@ -111,9 +111,10 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
 
-	if (classId == TypeRelationId && access == OAT_POST_CREATE &&
+	if (classId == TypeRelationId &&
+		(access == OAT_POST_CREATE || access == OAT_POST_ALTER) &&
 		cext_active() && OidIsValid(MyDatabaseId))
-		cext_temptype_created(objectId);
+		cext_temptype_named(objectId);
 	if (access == OAT_FUNCTION_EXECUTE || access == OAT_NAMESPACE_SEARCH ||
 		classId != RelationRelationId || !cext_active() ||
 		!OidIsValid(MyDatabaseId) || objectId < FirstNormalObjectId ||
@@ -414,7 +415,10 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	if (scope != SCOPE_NONE)
 		invalidate_scope(stmt, scope);
 	if (cext_active())
+	{
 		make_workers_leave(stmt);
+		cext_temptype_tidy();
+	}
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
 							 queryEnv, dest, qc);

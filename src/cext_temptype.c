@@ -10,9 +10,12 @@
  * one of a function's own, a type that is none of a relation.  (Hidden relations
  * are compared entry by entry: see cext_find.c.)  Both are rare.
  *
- * The names of all types ever created in this session's temporary schema are
- * kept, in TopMemoryContext, without asking what became of the transaction;
- * whether they are there, and hide something, is asked of the syscache.
+ * The names of all types created in this session's temporary schema are kept, in
+ * TopMemoryContext, without asking what became of the transaction; whether they
+ * are there, and hide something, is asked of the syscache.  A name that is not
+ * there is forgotten when the transaction has changed nothing so far, and could
+ * not bring it back by its end: by a call of ours, which looks at them all, and
+ * where there are many by the next utility statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +24,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -35,7 +39,10 @@
 
 #include "cext_temptype.h"
 
+#define MANY	64
+
 static List *names;				/* of char *, distinct */
+static int	many = MANY;		/* so many are worth tidying up */
 
 static void
 remember(const char *name)
@@ -53,9 +60,12 @@ remember(const char *name)
 	MemoryContextSwitchTo(old);
 }
 
-/* A type has been created by the current command; its row is not yet visible. */
+/*
+ * A type has been created or renamed by the current command; its row is not yet
+ * visible.
+ */
 void
-cext_temptype_created(Oid type)
+cext_temptype_named(Oid type)
 {
 	Relation	pg_type = table_open(TypeRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -104,6 +114,38 @@ hides_type(const char *name)
 	return result;
 }
 
+/* The type of this name in the temporary schema, if there is one now. */
+static Oid
+temporary_type(const char *name, Oid temp)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+						   CStringGetDatum(name), ObjectIdGetDatum(temp));
+}
+
+/* Where there are many names: forget those of types that are gone. */
+void
+cext_temptype_tidy(void)
+{
+	Oid			temp;
+	Oid			toast;
+	ListCell   *lc;
+
+	if (likely(list_length(names) < many) || !IsTransactionState() ||
+		TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	GetTempNamespaceState(&temp, &toast);
+	foreach(lc, names)
+	{
+		char	   *name = lfirst(lc);
+
+		if (OidIsValid(temporary_type(name, temp)))
+			continue;
+		names = foreach_delete_current(names, lc);
+		pfree(name);
+	}
+	many = Max(MANY, 2 * list_length(names));
+}
+
 /* Could what this session makes of a query depend on a temporary type? */
 bool
 cext_temptype_matters(void)
@@ -111,6 +153,7 @@ cext_temptype_matters(void)
 	Oid			temp;
 	Oid			toast;
 	ListCell   *lc;
+	bool		gone = false;
 
 	if (likely(names == NIL))
 		return false;
@@ -119,12 +162,16 @@ cext_temptype_matters(void)
 		return false;
 	foreach(lc, names)
 	{
-		Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-										   CStringGetDatum(lfirst(lc)),
-										   ObjectIdGetDatum(temp));
+		Oid			type = temporary_type(lfirst(lc), temp);
 
 		if (OidIsValid(type) && (!is_row_type(type) || hides_type(lfirst(lc))))
 			return true;
+		gone |= !OidIsValid(type);
+	}
+	if (gone)
+	{
+		many = 0;
+		cext_temptype_tidy();
 	}
 	return false;
 }

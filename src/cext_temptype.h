@@ -8,7 +8,8 @@
 #ifndef CEXT_TEMPTYPE_H
 #define CEXT_TEMPTYPE_H
 
-extern void cext_temptype_created(Oid type);
+extern void cext_temptype_named(Oid type);
 extern bool cext_temptype_matters(void);
+extern void cext_temptype_tidy(void);
 
 #endif							/* CEXT_TEMPTYPE_H */
