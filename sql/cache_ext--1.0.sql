@@ -3,6 +3,10 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION cache_ext" to load this file. \quit
 
+-- Others may have put operators into this schema.  So each operator here has
+-- operands of exactly the types of one in pg_catalog: constants are quoted, to
+-- be of the type of the other side.
+
 --
 -- Reading through the cache
 --
@@ -379,7 +383,7 @@ CREATE TABLE cache_policy (
 	key_pattern text CHECK (key_pattern <> ''),
 	ttl interval NOT NULL CHECK (ttl > '0'),
 	row_security_by_identity boolean NOT NULL DEFAULT false,
-	refresh_ahead double precision CHECK (refresh_ahead >= 0 AND refresh_ahead <= 100),
+	refresh_ahead double precision CHECK (refresh_ahead >= '0' AND refresh_ahead <= '100'),
 	stale_while_revalidate interval CHECK (stale_while_revalidate >= '0'),
 	stale_if_error interval CHECK (stale_if_error >= '0'),
 	rewarm boolean NOT NULL DEFAULT false,
@@ -502,7 +506,9 @@ ALTER TABLE cache_warm_job ENABLE ALWAYS TRIGGER cache_warm_job_changed;
 
 GRANT SELECT ON cache_warm_job TO PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('cache_warm_job', '');
+-- Not those of roles that are gone: elsewhere their number may be another's.
+SELECT pg_catalog.pg_extension_config_dump('cache_warm_job',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role::pg_catalog.oid)');
 
 CREATE FUNCTION cache_warm(name text)
 RETURNS void
@@ -974,11 +980,11 @@ CREATE VIEW cache_triggers AS
 	SELECT t.tgrelid::pg_catalog.regclass AS relation,
 		   t.tgname AS trigger_name,
 		   pg_catalog.concat_ws(' OR ',
-								CASE WHEN t.tgtype & 4 <> 0 THEN 'INSERT' END,
-								CASE WHEN t.tgtype & 16 <> 0 THEN 'UPDATE' END,
-								CASE WHEN t.tgtype & 8 <> 0 THEN 'DELETE' END,
-								CASE WHEN t.tgtype & 32 <> 0 THEN 'TRUNCATE' END) AS events,
-		   CASE WHEN t.tgtype & 1 <> 0 THEN 'row' ELSE 'statement' END AS level,
+								CASE WHEN t.tgtype & '4' <> '0' THEN 'INSERT' END,
+								CASE WHEN t.tgtype & '16' <> '0' THEN 'UPDATE' END,
+								CASE WHEN t.tgtype & '8' <> '0' THEN 'DELETE' END,
+								CASE WHEN t.tgtype & '32' <> '0' THEN 'TRUNCATE' END) AS events,
+		   CASE WHEN t.tgtype & '1' <> '0' THEN 'row' ELSE 'statement' END AS level,
 		   ARRAY(SELECT pg_catalog.convert_from(
 							pg_catalog.substr(t.tgargs, z.before + 2, z.pos - z.before - 1),
 							pg_catalog.getdatabaseencoding())
@@ -996,14 +1002,14 @@ CREATE VIEW cache_triggers AS
 	FROM pg_catalog.pg_trigger AS t
 		 JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
 		 JOIN pg_catalog.pg_depend AS d
-			 ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+			 ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
 			 AND d.objid = p.oid
-			 AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+			 AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid
 			 AND d.deptype = 'e'
 		 JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
 	WHERE p.proname = 'cache_invalidate_trigger'
 		  AND e.extname = 'cache_ext'
-		  AND t.tgparentid = 0;
+		  AND t.tgparentid = '0';
 
 COMMENT ON VIEW cache_triggers IS
 'triggers that invalidate, with their templates';
@@ -1037,49 +1043,49 @@ CREATE VIEW cache_recommendations AS
 			   'memory_limit is 0' AS figure,
 			   'Nothing is cached: add cache_ext to shared_preload_libraries and restart.' AS advice
 		FROM cache_stats AS s
-		WHERE s.memory_limit = 0
+		WHERE s.memory_limit = '0'
 		UNION ALL
 		SELECT 'divergences', 'critical', NULL,
 			   pg_catalog.format('%s verified hits were outdated', r.divergences),
 			   'See the server''s log for their keys; attach the tables they read, or choose a shorter time to live.'
 		FROM recent AS r
-		WHERE r.divergences > 0
+		WHERE r.divergences > '0'
 		UNION ALL
 		SELECT 'hit ratio', 'warning', NULL,
 			   pg_catalog.format('%s %% of %s lookups were hits',
-								 pg_catalog.round((100 * r.hits / r.lookups)::numeric, 1), r.lookups),
+								 pg_catalog.round(('100' * r.hits / r.lookups)::numeric, 1), r.lookups),
 			   'See cache_advice for the namespaces: a longer time to live, or keys that more calls share.'
 		FROM recent AS r
-		WHERE r.lookups >= 100 AND r.hits / r.lookups < 0.5
+		WHERE r.lookups >= '100' AND r.hits / r.lookups < '0.5'
 		UNION ALL
 		SELECT 'memory', 'warning', NULL,
 			   pg_catalog.format('%s live entries were evicted for %s fills', r.evictions, r.fills),
 			   pg_catalog.format('Raise cache_ext.memory, now %s.', pg_catalog.current_setting('cache_ext.memory', true))
 		FROM recent AS r
-		WHERE r.fills >= 100 AND r.evictions / r.fills > 0.1
+		WHERE r.fills >= '100' AND r.evictions / r.fills > '0.1'
 		UNION ALL
 		SELECT 'bypasses', 'warning', NULL,
 			   pg_catalog.format('%s %% of %s calls went past the cache, most because of: %s',
-								 pg_catalog.round((100 * r.bypasses / (r.lookups + r.bypasses))::numeric, 1),
+								 pg_catalog.round(('100' * r.bypasses / (r.lookups + r.bypasses))::numeric, 1),
 								 r.lookups + r.bypasses, b.reason),
 			   b.description
 		FROM recent AS r,
 			 LATERAL (SELECT c.reason, c.description
 					  FROM cache_bypass_reasons AS c
 					  ORDER BY c.count DESC LIMIT 1) AS b
-		WHERE r.lookups + r.bypasses >= 100 AND r.bypasses / (r.lookups + r.bypasses) > 0.2
+		WHERE r.lookups + r.bypasses >= '100' AND r.bypasses / (r.lookups + r.bypasses) > '0.2'
 		UNION ALL
 		SELECT 'discarded fills', 'notice', NULL,
 			   pg_catalog.format('%s of %s results were not stored', r.discarded, r.fills + r.discarded),
 			   'They were invalidated while they were computed, or found no room: invalidate less, or raise cache_ext.memory.'
 		FROM recent AS r
-		WHERE r.fills + r.discarded >= 100 AND r.discarded / (r.fills + r.discarded) > 0.1
+		WHERE r.fills + r.discarded >= '100' AND r.discarded / (r.fills + r.discarded) > '0.1'
 		UNION ALL
 		SELECT 'errors', 'notice', NULL,
 			   pg_catalog.format('%s cached queries failed, %s ran', r.errors, r.misses),
 			   'See the server''s log; the context of each error names the key.'
 		FROM recent AS r
-		WHERE r.errors + r.misses >= 100 AND r.errors / (r.errors + r.misses) > 0.05
+		WHERE r.errors + r.misses >= '100' AND r.errors / (r.errors + r.misses) > '0.05'
 		UNION ALL
 		SELECT 'not worthwhile', 'warning', a.namespace,
 			   pg_catalog.format('hit ratio %s, break-even at %s',
@@ -1087,30 +1093,30 @@ CREATE VIEW cache_recommendations AS
 								 coalesce(pg_catalog.round(a.break_even_hit_ratio::numeric, 3)::text, 'no hit ratio')),
 			   'Run these queries without the cache, or make more calls share a key.'
 		FROM cache_advice AS a
-		WHERE a.calls >= 100 AND NOT a.worthwhile
+		WHERE a.calls >= '100' AND NOT a.worthwhile
 		UNION ALL
 		SELECT 'short time to live', 'notice', a.namespace,
 			   pg_catalog.format('%s of %s results were the same after %s',
 								 a.refills_identical, a.refills_identical + a.refills_changed, a.refill_age),
 			   pg_catalog.format('Let them live for %s, which would have saved %s.', a.suggested_ttl, a.suggested_ttl_saves)
 		FROM cache_advice AS a
-		WHERE a.refills_identical + a.refills_changed >= 20
-			  AND a.refills_identical + a.refills_changed > 0.05 * a.calls
-			  AND a.suggested_ttl >= 2 * a.refill_age
+		WHERE a.refills_identical + a.refills_changed >= '20'
+			  AND '20' * (a.refills_identical + a.refills_changed) > a.calls
+			  AND a.suggested_ttl >= a.refill_age + a.refill_age
 		UNION ALL
 		SELECT 'unannounced changes', 'warning', a.namespace,
 			   pg_catalog.format('%s of %s results had changed after %s, and nothing had invalidated them',
 								 a.refills_changed, a.refills_identical + a.refills_changed, a.refill_age),
 			   pg_catalog.format('Attach the tables that they read, or let them live for %s.', a.suggested_ttl)
 		FROM cache_advice AS a
-		WHERE a.refills_identical + a.refills_changed >= 20
-			  AND a.refills_changed > 0.2 * (a.refills_identical + a.refills_changed)
+		WHERE a.refills_identical + a.refills_changed >= '20'
+			  AND '5' * a.refills_changed > a.refills_identical + a.refills_changed
 		UNION ALL
 		SELECT 'namespaces', 'notice', NULL,
 			   pg_catalog.format('%s calls are not told apart by namespace', n.hits + n.misses + n.bypasses),
 			   'There are more than 127 first segments of keys: begin keys with a word for their kind, and a colon.'
 		FROM cache_stats_by_namespace AS n
-		WHERE n.namespace = '(other)' AND n.hits + n.misses + n.bypasses >= 100
+		WHERE n.namespace = '(other)' AND n.hits + n.misses + n.bypasses >= '100'
 		UNION ALL
 		SELECT 'Redis', 'warning', NULL,
 			   pg_catalog.format('circuit breaker for %s %s, after %s failures', b.purpose, b.state, b.failures),
@@ -1127,7 +1133,7 @@ CREATE VIEW cache_recommendations AS
 					 pg_catalog.string_agg(DISTINCT c.relation::text, ', ')
 						 FILTER (WHERE c.enabled = 'disabled') AS relations
 			  FROM cache_triggers AS c) AS t
-		WHERE t.disabled > 0
+		WHERE t.disabled > '0'
 	)
 	SELECT raw.topic, raw.severity, raw.namespace, raw.figure, raw.advice
 	FROM raw
@@ -1144,22 +1150,22 @@ GRANT SELECT ON cache_recommendations TO pg_read_all_stats;
 
 CREATE VIEW cache_health AS
 	SELECT CASE
-				WHEN r.critical > 0 THEN 'poor'
-				WHEN r.warnings > 0 THEN 'fair'
-				WHEN r.notices > 0 OR h.lookups < 100 OR h.hit_ratio < 0.9 THEN 'good'
+				WHEN r.critical > '0' THEN 'poor'
+				WHEN r.warnings > '0' THEN 'fair'
+				WHEN r.notices > '0' OR h.lookups < '100' OR h.hit_ratio < '0.9' THEN 'good'
 				ELSE 'excellent'
 		   END AS status,
 		   s.redis_state,
 		   h.lookups,
 		   h.hit_ratio,
-		   CASE WHEN s.memory_limit > 0
+		   CASE WHEN s.memory_limit > '0'
 				THEN s.memory_used::double precision / s.memory_limit::double precision
 		   END AS memory_used_ratio,
 		   r.recommendations
 	FROM cache_stats AS s,
 		 (SELECT coalesce(pg_catalog.sum(i.hits + i.misses), 0)::bigint AS lookups,
 				 pg_catalog.sum(i.hits)::double precision
-					 / nullif(pg_catalog.sum(i.hits + i.misses), 0)::double precision AS hit_ratio
+					 / nullif(pg_catalog.sum(i.hits + i.misses), '0')::double precision AS hit_ratio
 		  FROM cache_stats_hourly AS i
 		  WHERE i.hour > pg_catalog.now() - '02:00:00'::interval) AS h,
 		 (SELECT pg_catalog.count(*) FILTER (WHERE c.severity = 'critical') AS critical,
