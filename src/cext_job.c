@@ -237,6 +237,16 @@ cext_job_due(int *pos, TimestampTz now, Oid *dbid, Oid *roleid, TimestampTz *nex
 	return found;
 }
 
+/* An error's message, as far as there is room, in whole characters; lock held. */
+static void
+note_error(Job *job, const char *error)
+{
+	int			len = pg_mbcliplen(error, strlen(error), CEXT_JOB_ERROR - 1);
+
+	memcpy(job->error, error, len);
+	job->error[len] = '\0';
+}
+
 /* A run is over; lock held. */
 static void
 finish(Job *job, const char *error)
@@ -247,7 +257,7 @@ finish(Job *job, const char *error)
 	job->finished = now;
 	job->runs++;
 	if (error != NULL)
-		strlcpy(job->error, error, CEXT_JOB_ERROR);
+		note_error(job, error);
 	if (error == NULL && job->failed == 0)
 		job->attempts = 0;
 	else if (++job->attempts > RETRIES)
@@ -294,13 +304,23 @@ cext_job_abandon(Oid dbid, Oid roleid, bool all, const char *why)
 	LWLockRelease(shared->lock);
 }
 
+/* No job of a database is to run any more. */
 void
 cext_job_forget_database(Oid dbid)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < JOBS; i++)
-		if (shared->jobs[i].dbid == dbid)
-			shared->jobs[i].state = JOB_UNUSED;
+	{
+		Job		   *job = &shared->jobs[i];
+
+		if (job->state == JOB_UNUSED || job->dbid != dbid)
+			continue;
+		/* while its worker is there, its place is not another's */
+		if (job->state == JOB_RUNNING)
+			job->gone = true;
+		else
+			job->state = JOB_UNUSED;
+	}
 	LWLockRelease(shared->lock);
 }
 
@@ -364,7 +384,7 @@ cext_job_progress(const CextJobRun *run, bool ok, const char *error)
 	else
 	{
 		job->failed++;
-		strlcpy(job->error, error, CEXT_JOB_ERROR);
+		note_error(job, error);
 	}
 	LWLockRelease(shared->lock);
 }
