@@ -332,6 +332,16 @@ cext_worker_connect(Oid dbid, Oid roleid)
 }
 
 static inline bool
+cext_owns_database(Oid dbid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, dbid, GetUserId());
+#else
+	return pg_database_ownercheck(dbid, GetUserId());
+#endif
+}
+
+static inline bool
 cext_owns_relation(Oid relid)
 {
 #if PG_VERSION_NUM >= 160000

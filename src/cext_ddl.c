@@ -34,6 +34,7 @@
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -43,6 +44,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "cext_compat.h"
 #include "cext_ddl.h"
@@ -365,9 +367,28 @@ invalidate_scope(Node *stmt, Scope scope)
 	}
 }
 
+/* May the current user copy this database? */
+static bool
+may_copy_database(Oid dbid)
+{
+	HeapTuple	role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	HeapTuple	database = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dbid));
+	bool		result;
+
+	result = HeapTupleIsValid(role) && HeapTupleIsValid(database) &&
+		((Form_pg_authid) GETSTRUCT(role))->rolcreatedb &&
+		((Form_pg_database) GETSTRUCT(database))->datistemplate;
+	if (HeapTupleIsValid(role))
+		ReleaseSysCache(role);
+	if (HeapTupleIsValid(database))
+		ReleaseSysCache(database);
+	return result || cext_owns_database(dbid);
+}
+
 /*
  * A background worker's connection must not keep anybody from copying or
- * changing its database.
+ * changing its database; but one whose statement will be refused does not end
+ * it either.
  */
 static void
 make_workers_leave(Node *stmt)
@@ -398,7 +419,8 @@ make_workers_leave(Node *stmt)
 	if (name == NULL)
 		return;
 	dbid = get_database_oid(name, true);
-	if (OidIsValid(dbid))
+	if (OidIsValid(dbid) &&
+		(IsA(stmt, CreatedbStmt) ? may_copy_database(dbid) : cext_owns_database(dbid)))
 		cext_queue_notice(dbid, CEXT_NOTICE_LEAVE);
 }
 
