@@ -129,3 +129,14 @@ SELECT * FROM cache_policies WHERE name = 'adaptive';
 DELETE FROM cache_policy WHERE name = 'adaptive';
 DROP FUNCTION adapt;
 DROP TABLE adapts;
+
+-- nothing lasts for more than a hundred years
+INSERT INTO cache_policy (name, key_pattern, ttl, stale_while_revalidate, ttl_min, ttl_max) VALUES
+	('eons', 'eons:*', '1000000 years', NULL, '1000000 years', '2000000 years'),
+	('late', 'late:*', '10 ms', '1000000 years', NULL, NULL);
+SELECT status FROM probe('eons:1', 'SELECT 1', NULL);
+SELECT status FROM probe('eons:1', 'SELECT 1', NULL);
+SELECT status FROM probe('late:1', 'SELECT 1', NULL);
+SELECT pg_sleep(0.05) \g /dev/null
+SELECT status FROM probe('late:1', 'SELECT 1', NULL);
+DELETE FROM cache_policy;

@@ -33,6 +33,7 @@
 
 #include "cext_compat.h"
 #include "cext_jobtable.h"
+#include "cext_policy.h"
 
 /* the table's columns */
 enum
@@ -126,12 +127,8 @@ take_row(HeapTuple tup, Datum *values, bool *nulls, CextJobRow *row)
 	text_to_cstring_buffer(DatumGetTextPP(values[COL_NAME]), row->name, NAMEDATALEN);
 	row->roleid = DatumGetObjectId(values[COL_ROLE]);
 	if (!nulls[COL_EVERY])
-	{
-		Interval   *i = DatumGetIntervalP(values[COL_EVERY]);
-
-		row->every = i->time + ((int64) i->day + (int64) i->month * DAYS_PER_MONTH) *
-			USECS_PER_DAY;
-	}
+		row->every = (int64) (cext_interval_seconds(DatumGetIntervalP(values[COL_EVERY])) *
+							  USECS_PER_SEC);
 	row->version = ((uint64) HeapTupleHeaderGetRawXmin(tup->t_data) << 32) |
 		(ItemPointerGetBlockNumberNoCheck(&tup->t_self) << 11 ^
 		 ItemPointerGetOffsetNumberNoCheck(&tup->t_self));

@@ -124,10 +124,14 @@ cache_policy_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-static double
-interval_seconds(const Interval *i)
+/* Months have 30 days, and nothing lasts for longer than MAX_TTL. */
+double
+cext_interval_seconds(const Interval *i)
 {
-	return i->time / 1000000.0 + ((double) i->day + (double) i->month * DAYS_PER_MONTH) * SECS_PER_DAY;
+	double		seconds = i->time / 1000000.0 +
+		((double) i->day + (double) i->month * DAYS_PER_MONTH) * SECS_PER_DAY;
+
+	return Min(seconds, MAX_TTL);
 }
 
 static int
@@ -150,8 +154,8 @@ read_bounds(CextPolicy *policy, const Datum *values, const bool *nulls)
 	if (nulls[COL_TTL_MIN] || nulls[COL_TTL_MAX])
 		return;
 	policy->staying.ttl_first = policy->ttl;
-	policy->staying.ttl_min = interval_seconds(DatumGetIntervalP(values[COL_TTL_MIN]));
-	policy->staying.ttl_max = interval_seconds(DatumGetIntervalP(values[COL_TTL_MAX]));
+	policy->staying.ttl_min = cext_interval_seconds(DatumGetIntervalP(values[COL_TTL_MIN]));
+	policy->staying.ttl_max = cext_interval_seconds(DatumGetIntervalP(values[COL_TTL_MAX]));
 }
 
 static CextStorage
@@ -192,16 +196,16 @@ read_rows(Relation rel, MemoryContext context)
 							   policy->name, NAMEDATALEN);
 		if (!nulls[COL_KEY_PATTERN])
 			policy->key_pattern = TextDatumGetCString(values[COL_KEY_PATTERN]);
-		policy->ttl = interval_seconds(DatumGetIntervalP(values[COL_TTL]));
+		policy->ttl = cext_interval_seconds(DatumGetIntervalP(values[COL_TTL]));
 		policy->rls_covered = !nulls[COL_RLS_COVERED] &&
 			DatumGetBool(values[COL_RLS_COVERED]);
 		if (!nulls[COL_REFRESH_AHEAD])
 			policy->staying.ahead = DatumGetFloat8(values[COL_REFRESH_AHEAD]);
 		if (!nulls[COL_STALE])
-			policy->staying.stale = interval_seconds(DatumGetIntervalP(values[COL_STALE]));
+			policy->staying.stale = cext_interval_seconds(DatumGetIntervalP(values[COL_STALE]));
 		if (!nulls[COL_STALE_ERROR])
 			policy->staying.stale_error =
-				interval_seconds(DatumGetIntervalP(values[COL_STALE_ERROR]));
+				cext_interval_seconds(DatumGetIntervalP(values[COL_STALE_ERROR]));
 		policy->staying.rewarm = !nulls[COL_REWARM] && DatumGetBool(values[COL_REWARM]);
 		policy->tier = read_tier(values, nulls);
 		read_bounds(policy, values, nulls);
@@ -381,7 +385,7 @@ cext_ttl_from_interval(const Interval *interval)
 	if (interval->month == PG_INT32_MAX && interval->day == PG_INT32_MAX &&
 		interval->time == PG_INT64_MAX)
 		return cext_ttl_from_number(INFINITY);
-	return cext_ttl_from_number(interval_seconds(interval));
+	return cext_ttl_from_number(cext_interval_seconds(interval));
 }
 
 /* Asking for others may read them all anew. */

@@ -42,6 +42,8 @@ extern void cext_policy_init(void);
 extern List *cext_policies(Oid schema);
 extern const CextPolicy *cext_policy_for_key(Oid schema, const char *key, int keylen);
 
+extern double cext_interval_seconds(const Interval *interval);
+
 /* seconds; error 22023 if there is no sense in it */
 extern double cext_ttl_from_number(double seconds);
 extern double cext_ttl_from_interval(const Interval *interval);
