@@ -457,7 +457,7 @@ cache_warm(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no background worker to run warm jobs"),
-				 errhint("Add cache_ext to \"shared_preload_libraries\", and set \"cache_ext.worker_limit\" above zero.")));
+				 errhint("Add cache_ext to \"shared_preload_libraries\", set \"cache_ext.worker_limit\" above zero, and raise \"max_worker_processes\" if need be; a standby has none.")));
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	job = find_job(MyDatabaseId, row.name);

@@ -431,6 +431,23 @@ cext_worker_vacate(int slot, bool started)
 	LWLockRelease(queue->lock);
 }
 
+/* Whose is this place?  False if nobody's; *gone: and no process is there. */
+bool
+cext_worker_place(int slot, Oid *dbid, Oid *roleid, CextWorkerKind *kind, bool *gone)
+{
+	Worker	   *w = &queue->workers[slot];
+	bool		used;
+
+	LWLockAcquire(queue->lock, LW_SHARED);
+	used = w->used;
+	*gone = w->pid == 0;
+	*dbid = w->dbid;
+	*roleid = w->roleid;
+	*kind = w->kind;
+	LWLockRelease(queue->lock);
+	return used;
+}
+
 /* Could no worker connect as this role lately? */
 bool
 cext_worker_refused(Oid dbid, Oid roleid)
@@ -516,10 +533,16 @@ cext_worker_connected(int slot)
 void
 cext_worker_leave(int slot)
 {
+	Latch	   *latch;
+
 	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
 	if (queue->workers[slot].pid == MyProcPid)
 		queue->workers[slot].pid = 0;
+	latch = queue->launcher;
 	LWLockRelease(queue->lock);
+	/* it may not be the one whom the postmaster tells */
+	if (latch != NULL)
+		SetLatch(latch);
 }
 
 /*

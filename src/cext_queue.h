@@ -50,6 +50,8 @@ extern int	cext_queue_notices(CextNotice *notices, int max);
 extern void cext_queue_short(bool is_short);
 extern int	cext_worker_reserve(Oid dbid, Oid roleid, CextWorkerKind kind);
 extern void cext_worker_vacate(int slot, bool started);
+extern bool cext_worker_place(int slot, Oid *dbid, Oid *roleid, CextWorkerKind *kind,
+							  bool *gone);
 extern bool cext_worker_refused(Oid dbid, Oid roleid);
 extern bool cext_worker_of(Oid dbid, Oid roleid);
 extern void cext_worker_nudge(Oid dbid, Oid roleid);

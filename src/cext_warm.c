@@ -21,6 +21,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -33,6 +34,7 @@
 #include "cext_guc.h"
 #include "cext_pattern.h"
 #include "cext_prepared.h"
+#include "cext_queue.h"
 #include "cext_recipe.h"
 #include "cext_refresh.h"
 #include "cext_warm.h"
@@ -145,28 +147,24 @@ typedef struct Refresh
 {
 	const char *bytes;
 	CextRecipe	recipe;
-	bool		done;
 } Refresh;
 
-/* Has the entry that the recipe is for been renewed?  If not, no worker can. */
-static bool
-renewed(const CextRecipe *recipe, const CextIdent *plain)
+/* If the entry that the recipe is for has not been renewed, no worker can. */
+static void
+check_renewed(const CextRecipe *recipe, const CextIdent *plain)
 {
 	CextIdent	target = *plain;
 	CextEntry  *e;
-	bool		result = false;
 
 	target.hash = recipe->hash;
 	memcpy(target.seed, recipe->seed, CEXT_SEED_SIZE);
 	e = cext_store_lookup(&target);
 	if (e != NULL)
 	{
-		result = e->created >= recipe->when;
-		if (!result && recipe->when > 0)
+		if (e->created < recipe->when)
 			e->foreground = true;
 		cext_store_unpin(e);
 	}
-	return result;
 }
 
 static void
@@ -202,17 +200,17 @@ refresh(void *arg)
 		}
 		if (!varies && r->recipe.when > 0)
 		{
-			renewed(&r->recipe, &ident);
+			check_renewed(&r->recipe, &ident);
 			return;
 		}
 	}
 	cext_renew(&call, &ident, r->recipe.when);
-	r->done = renewed(&r->recipe, &ident);
+	check_renewed(&r->recipe, &ident);
 }
 
-/* Carry out a request.  Was it of use? */
-bool
-cext_refresh_run(const char *bytes, Size size)
+/* Carry out a request. */
+static void
+run_request(const char *bytes, Size size)
 {
 	Refresh		r = {bytes};
 	char	   *error;
@@ -220,14 +218,28 @@ cext_refresh_run(const char *bytes, Size size)
 
 	if (!cext_recipe_read(bytes, size, &r.recipe) || r.recipe.dbid != MyDatabaseId ||
 		r.recipe.roleid != GetUserId())
-		return false;
+		return;
 	if (r.recipe.when > 0)
 		cext_refresh_took((double) (begun - r.recipe.when));
 	if (!in_transaction(refresh, &r, "refreshing a cache entry", &error))
 		ereport(LOG,
 				(errmsg("could not refresh cache entry with key \"%.*s\": %s",
 						(int) r.recipe.keylen, bytes + sizeof(CextRecipe), error)));
-	return r.done;
+}
+
+/* Carry out the oldest request for this role.  False if there is none. */
+bool
+cext_refresh_next(void)
+{
+	static char *recipe = NULL;
+	uint32		size;
+
+	if (recipe == NULL)
+		recipe = MemoryContextAlloc(TopMemoryContext, CEXT_REQUEST_SIZE);
+	size = cext_queue_take(MyDatabaseId, GetSessionUserId(), recipe);
+	if (size > 0)
+		run_request(recipe, size);
+	return size > 0;
 }
 
 
@@ -434,6 +446,18 @@ warm_item(void *arg)
 	work->stored = cext_renew(&call, &ident, work->run->since);
 }
 
+/* Between two things to do. */
+void
+cext_worker_check(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
 /* Run a job that has been taken. */
 void
 cext_warm_run(const CextJobRun *run)
@@ -467,7 +491,10 @@ cext_warm_run(const CextJobRun *run)
 		{
 			const char *why = NULL;
 
-			CHECK_FOR_INTERRUPTS();
+			cext_worker_check();
+			/* those who ask for one entry do not wait for all of these */
+			while (cext_refresh_next())
+				cext_worker_check();
 			work.item = &work.items[i];
 			work.stored = false;
 			if (!in_transaction(warm_item, &work, "running a warm job", &error))

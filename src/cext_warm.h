@@ -12,6 +12,7 @@
 
 extern void cext_warm_scan(void);
 extern void cext_warm_run(const CextJobRun *run);
-extern bool cext_refresh_run(const char *bytes, Size size);
+extern bool cext_refresh_next(void);
+extern void cext_worker_check(void);
 
 #endif							/* CEXT_WARM_H */

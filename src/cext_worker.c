@@ -74,21 +74,15 @@ typedef struct KnownDatabase
 	bool		seen;
 } KnownDatabase;
 
-typedef struct Started
-{
-	BackgroundWorkerHandle *handle; /* NULL: none in this slot */
-	Oid			dbid;
-	Oid			roleid;
-	CextWorkerKind kind;
-} Started;
-
 static const char *const refused_message =
 "no background worker could connect as the role; see the server log";
 
 static KnownDatabase *databases;
 static int	ndatabases;
 static int	databases_size;
-static Started started[CEXT_MAX_WORKERS];
+
+/* of those that this process has started */
+static BackgroundWorkerHandle *handles[CEXT_MAX_WORKERS];
 
 
 /* ----------------------------------------------------------------
@@ -130,6 +124,7 @@ start_worker(Oid dbid, Oid roleid, CextWorkerKind kind)
 	MemoryContext old;
 	int			slot;
 	bool		ok;
+	static bool said = false;	/* that there is no room */
 
 	if (cext_worker_of(dbid, roleid))
 	{
@@ -150,39 +145,50 @@ start_worker(Oid dbid, Oid roleid, CextWorkerKind kind)
 	if (!ok)
 	{
 		cext_worker_vacate(slot, false);
-		ereport(DEBUG1,
-				(errmsg("could not register background worker of cache_ext"),
+		ereport(said ? DEBUG1 : LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not register background worker of cache_ext"),
 				 errhint("You may need to increase \"max_worker_processes\".")));
+		said = true;
 		return false;
 	}
-	started[slot].handle = handle;
-	started[slot].dbid = dbid;
-	started[slot].roleid = roleid;
-	started[slot].kind = kind;
+	handles[slot] = handle;
+	said = false;
 	return true;
 }
 
-/* Free the places of workers that have ended. */
+/*
+ * Free the places of workers that have ended.  Those that a launcher before this
+ * one has started tell it themselves.
+ */
 static void
 reap_workers(void)
 {
 	for (int i = 0; i < CEXT_MAX_WORKERS; i++)
 	{
-		Started    *s = &started[i];
+		BackgroundWorkerHandle *handle = handles[i];
+		Oid			dbid;
+		Oid			roleid;
+		CextWorkerKind kind;
+		bool		gone;
 		pid_t		pid;
 
-		if (s->handle == NULL ||
-			GetBackgroundWorkerPid(s->handle, &pid) != BGWH_STOPPED)
+		if (!cext_worker_place(i, &dbid, &roleid, &kind, &gone))
 			continue;
-		pfree(s->handle);
-		s->handle = NULL;
-		cext_worker_vacate(i, true);
-		if (s->kind != CEXT_WORKER_ROLE)
+		if (handle != NULL)
+			gone = GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED;
+		if (!gone)
 			continue;
-		if (cext_worker_refused(s->dbid, s->roleid))
-			cext_job_abandon(s->dbid, s->roleid, true, refused_message);
+		handles[i] = NULL;
+		cext_worker_vacate(i, handle != NULL);
+		if (handle != NULL)
+			pfree(handle);
+		if (kind != CEXT_WORKER_ROLE)
+			continue;
+		if (cext_worker_refused(dbid, roleid))
+			cext_job_abandon(dbid, roleid, true, refused_message);
 		else
-			cext_job_abandon(s->dbid, s->roleid, false, "the background worker ended");
+			cext_job_abandon(dbid, roleid, false, "the background worker ended");
 	}
 }
 
@@ -416,17 +422,15 @@ worker_exit(int code, Datum arg)
 
 /* Do what there is for this role.  False if there was nothing. */
 static bool
-work_for_role(Oid dbid, Oid roleid, char *recipe)
+work_for_role(Oid dbid, Oid roleid)
 {
 	CextJobRun	run;
-	uint32		size = cext_queue_take(dbid, roleid, recipe);
 
-	if (size > 0)
-		(void) cext_refresh_run(recipe, size);
-	else if (cext_job_take(dbid, roleid, &run))
-		cext_warm_run(&run);
-	else
+	if (cext_refresh_next())
+		return true;
+	if (!cext_job_take(dbid, roleid, &run))
 		return false;
+	cext_warm_run(&run);
 	return true;
 }
 
@@ -438,7 +442,6 @@ cext_worker_main(Datum arg)
 	Oid			roleid;
 	CextWorkerKind kind;
 	MemoryContext context;
-	char	   *recipe;
 	TimestampTz begun = GetCurrentTimestamp();
 	bool		lingered = false;
 
@@ -458,18 +461,12 @@ cext_worker_main(Datum arg)
 
 	context = AllocSetContextCreate(TopMemoryContext, "cache_ext worker",
 									ALLOCSET_DEFAULT_SIZES);
-	recipe = MemoryContextAlloc(TopMemoryContext, CEXT_REQUEST_SIZE);
 	MemoryContextSwitchTo(context);
 	for (;;)
 	{
 		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
-		if (work_for_role(dbid, roleid, recipe))
+		cext_worker_check();
+		if (work_for_role(dbid, roleid))
 		{
 			lingered = false;
 			MemoryContextReset(context);
