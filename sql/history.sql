@@ -69,7 +69,7 @@ SELECT count(*) FROM advice;
 DO $$
 BEGIN
 	FOR i IN 1 .. 1000 LOOP
-		PERFORM cached_json('a1:' || i % 10, 'SELECT count(*) FROM t, t AS t2 WHERE t.id > $1', 60, i % 10);
+		PERFORM cached_json('a1:' || i % 10, 'SELECT count(*) FROM t, t AS t2 WHERE t.id > $1', 6000, i % 10);
 	END LOOP;
 END
 $$;
