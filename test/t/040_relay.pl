@@ -106,6 +106,19 @@ sql(q{CREATE TEMP TABLE t (a int); SELECT cache_attach('t'); INSERT INTO t VALUE
 	  . invalidate('end'));
 is(($sub->until('key end'))[-2] // '', '', 'a temporary table is nobody else\'s');
 
+# several times around the queue, whose end no message fits exactly
+sub long_key { my ($n) = @_; return "around:$n:" . 'x' x ($n * 37 % 900); }
+
+my $overflows = relay('overflowed');
+foreach my $lap (0 .. 9)
+{
+	my @keys = map { long_key(50 * $lap + $_) } 1 .. 50;
+
+	sql(join '; ', map { ('BEGIN', invalidate($_), 'COMMIT') } @keys);
+	is_deeply([ $sub->until("key $keys[-1]") ], [ map { "key $_" } @keys ], "in order, around the queue, $lap");
+}
+is(relay('overflowed'), $overflows, 'there was room for all');
+
 # patterns
 $redis->cli('MSET', map { ($_, 1) } 'p:1', 'p:22', 'p:1:x', 'q*:1', 'qq:1', "p:\xc3\xa9",
 	'cache_ext:postgres:p:1', '*p', 'px');
