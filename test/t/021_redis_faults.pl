@@ -409,6 +409,9 @@ my %bad = (
 	'redis://host:6379x' => qr/port is not a number/,
 	'redis://[::1' => qr/bracket/,
 	'redis://host/x' => qr/database is not a number/,
+	'redis://[::1]x' => qr/port is not a number|malformed/,
+	'redis://' . ('u' x 300) . ':p@host' => qr/user name is too long/,
+	'redis://' . ('h' x 300) => qr/host name is too long/,
 	'redis://user@host' => qr/user name without a password/,
 	"redis://:$wrong%zz\@host" => qr/not properly percent-encoded/,
 	'redis://:' . ($wrong x 100) . '@host' => qr/password is too long/,
@@ -427,6 +430,18 @@ for my $url (sort keys %bad)
 }
 my ($rc, $out, $err) = $node->psql('postgres', "SET cache_ext.redis_url = 'redis://x'");
 like($err, qr/cannot be changed now/, 'not by SET');
+
+my %good = (
+	'redis://[::1]:6380/3' => 'redis://[::1]:6380/3',
+	'redis://a,[fe80::1],b:7' => 'redis://a:6379,[fe80::1]:6379,b:7',
+	'unix:///run/redis.sock?db=2' => 'unix:///run/redis.sock?db=2',
+	'redis://u%40x:p%3aq@h' => 'redis://u@x:***@h:6379',
+	'' => '');
+for my $url (sort keys %good)
+{
+	reload($node, 'cache_ext.redis_url' => $url);
+	is($node->safe_psql('postgres', 'SHOW cache_ext.redis_url'), $good{$url}, "shown: $url");
+}
 
 # from here on statements with a password in them are not logged
 reload($node, 'cache_ext.redis_url' => "redis://cache:$wrong\@127.0.0.1:1");
