@@ -401,5 +401,11 @@ cext_guc_define(void)
 	define_watching();
 	define_relay();
 	define_workers();
-	MarkGUCPrefixReserved("cache_ext");
+
+	/*
+	 * Where the library was not preloaded, postgresql.conf may still have the
+	 * settings that exist only then, which is nothing to warn of each session.
+	 */
+	if (process_shared_preload_libraries_in_progress)
+		MarkGUCPrefixReserved("cache_ext");
 }

@@ -9,7 +9,7 @@ use lib $FindBin::RealBin;
 use CextTest;
 use Test::More;
 
-my $node = new_node('main', conf => "shared_preload_libraries = ''\n");
+my $node = new_node('main', conf => "shared_preload_libraries = ''\ncache_ext.memory = 32MB\n");
 
 $node->safe_psql(
 	'postgres', q{
@@ -26,6 +26,7 @@ $node->psql('postgres', join(";\n", cached(1) . ', (cache_last_status()).reason'
 is($out, "1|bypass|not preloaded\n1|bypass\n2\n1|1", 'computed each time');
 my $warnings = () = $err =~ /WARNING:  cache_ext is not loaded/g;
 is($warnings, 1, 'one warning in a session');
+unlike($err, qr/invalid configuration parameter/, 'and none for what postgresql.conf still says');
 like($err, qr/HINT:  Add cache_ext to "shared_preload_libraries"/, 'with a hint');
 unlike($err, qr/ERROR/, 'and no error');
 
