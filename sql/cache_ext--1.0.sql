@@ -378,6 +378,8 @@ RETURNS trigger
 AS 'MODULE_PATHNAME', 'cache_policy_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+REVOKE ALL ON FUNCTION cache_policy_changed() FROM PUBLIC;
+
 CREATE TABLE cache_policy (
 	name text PRIMARY KEY CHECK (name <> '' AND octet_length(name) < 64),
 	key_pattern text CHECK (key_pattern <> ''),
@@ -463,6 +465,8 @@ AS 'MODULE_PATHNAME', 'cache_warm_job_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION cache_warm_job_changed() IS 'trigger function of cache_warm_job';
+
+REVOKE ALL ON FUNCTION cache_warm_job_changed() FROM PUBLIC;
 
 CREATE TABLE cache_warm_job (
 	name text PRIMARY KEY CHECK (name <> '' AND octet_length(name) < 64),
