@@ -205,9 +205,12 @@ checksum(const HotHeader *header, const char *recipes)
 	return crc;
 }
 
-/* Note the hottest.  Trouble is logged, and that is all. */
+/*
+ * Note the hottest.  Trouble is logged, and that is all.  If there are none, and
+ * there was time to compute those of before, no policy wants any.
+ */
 void
-cext_hot_save(void)
+cext_hot_save(bool settled)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "cache_ext hottest file",
@@ -249,6 +252,8 @@ cext_hot_save(void)
 		else
 			(void) durable_rename(HOT_FILE ".tmp", HOT_FILE, LOG);
 	}
+	else if (settled && nbacklog == 0)
+		(void) unlink(HOT_FILE);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

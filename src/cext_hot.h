@@ -10,7 +10,7 @@
 
 /* the launcher */
 extern void cext_hot_load(void);
-extern void cext_hot_save(void);
+extern void cext_hot_save(bool settled);
 extern void cext_hot_rewarm(Oid dbid);
 extern bool cext_hot_feed(void);
 

@@ -167,6 +167,20 @@ check_renewed(const CextRecipe *recipe, const CextIdent *plain)
 	}
 }
 
+/* Is there a policy that still wants the hottest entries back? */
+static bool
+rewarm_wanted(Oid schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, cext_policies(schema))
+	{
+		if (((CextPolicy *) lfirst(lc))->staying.rewarm)
+			return true;
+	}
+	return false;
+}
+
 static void
 refresh(void *arg)
 {
@@ -181,7 +195,8 @@ refresh(void *arg)
 	cext_recipe_call(r->bytes, &r->recipe, &call);
 	policy = cext_policy_for_key(call.schema, call.args.key, call.args.keylen);
 	call.args.rls_covered = policy != NULL && policy->rls_covered;
-	if (cext_session_bypass() != CEXT_CACHEABLE)
+	if (cext_session_bypass() != CEXT_CACHEABLE ||
+		(r->recipe.when == 0 && !rewarm_wanted(call.schema)))
 		return;
 	cext_prepared_recover();
 	cext_identify(&call.args, &ident);

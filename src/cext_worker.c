@@ -386,13 +386,13 @@ cext_launcher_main(Datum arg)
 			list_databases();
 			MemoryContextSwitchTo(context);
 			if (nap_end != 0)
-				cext_hot_save();
+				cext_hot_save(true);
 			nap_end = now + (TimestampTz) cext_worker_naptime * USECS_PER_SEC;
 		}
 		reap_workers();
 		take_notices(now);
 		MemoryContextSwitchTo(context);
-		more = cext_hot_feed();
+		more = cext_worker_limit > 0 && cext_hot_feed();
 		next = cext_worker_limit > 0 ? start_what_is_due(now, nap_end) : nap_end;
 		if (more)
 			next = Min(next, now + RETRY_US / 10);
@@ -404,7 +404,7 @@ cext_launcher_main(Datum arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	cext_hot_save();
+	cext_hot_save(false);
 	proc_exit(1);
 }
 

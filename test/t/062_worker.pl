@@ -9,6 +9,7 @@ use lib $FindBin::RealBin;
 use CextTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = new_node('main', allows_streaming => 1);
 setup($node);
@@ -140,6 +141,21 @@ $node->append_conf('postgresql.conf', 'cache_ext.worker_limit = 2');
 $node->start;
 $node->poll_query_until('postgres', $alive, '5|0') or die 'not warm again';
 is_deeply([ hot(1 .. 5) ], [ ('[{"v": 7}]|hit') x 5 ], 'warm again after a crash');
+
+# ... but not if no policy wants that any more; then the file goes, too
+$node->safe_psql('postgres', 'UPDATE cache_policy SET rewarm = false');
+$node->stop('immediate');
+$node->start;
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	last if !-e $node->data_dir . '/cache_ext.hot';
+	usleep(100_000);
+}
+ok(!-e $node->data_dir . '/cache_ext.hot', 'no longer wanted: the file goes');
+is($node->safe_psql('postgres', $alive), '0|0', '... and nothing is warmed');
+$node->safe_psql('postgres', 'UPDATE cache_policy SET rewarm = true');
+hot(1 .. 5);
+$node->poll_query_until('postgres', q{SELECT (pg_stat_file('cache_ext.hot', true)).size > 0}) or die 'not noted';
 
 # no room for the file
 my $temporary = $node->data_dir . '/cache_ext.hot.tmp';
