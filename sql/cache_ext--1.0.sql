@@ -551,6 +551,12 @@ COMMENT ON VIEW cache_warm_progress IS
 'warm jobs of the current database that belong to your roles, and how far they are';
 COMMENT ON COLUMN cache_warm_progress.state IS
 'waiting, queued, running, retrying, done, or failed: given up until the next regular run';
+COMMENT ON COLUMN cache_warm_progress.total IS
+'entries of this run, or the last; null until they are known';
+COMMENT ON COLUMN cache_warm_progress.eta IS
+'until all are done, at the pace so far';
+COMMENT ON COLUMN cache_warm_progress.error IS
+'of the last run: the last one';
 COMMENT ON COLUMN cache_warm_progress.attempts IS
 'runs that failed since the last success; each doubles the time to the next';
 
@@ -707,6 +713,58 @@ CREATE VIEW cache_stats AS
 
 COMMENT ON VIEW cache_stats IS
 'counters of the cache, of all databases, since the last reset';
+COMMENT ON COLUMN cache_stats.hits IS
+'calls answered from an entry';
+COMMENT ON COLUMN cache_stats.misses IS
+'calls computed because there was no entry that held';
+COMMENT ON COLUMN cache_stats.hit_ratio IS
+'hits among hits and misses';
+COMMENT ON COLUMN cache_stats.bypasses IS
+'calls computed past the cache: see cache_bypass_reasons';
+COMMENT ON COLUMN cache_stats.fills IS
+'results stored';
+COMMENT ON COLUMN cache_stats.fills_discarded IS
+'results not stored: invalidated while they were computed, or there was no room';
+COMMENT ON COLUMN cache_stats.evictions IS
+'entries that still held and had to make room';
+COMMENT ON COLUMN cache_stats.expirations IS
+'entries beyond their time that were replaced or made room';
+COMMENT ON COLUMN cache_stats.invalidations IS
+'keys, prefixes, tables and patterns invalidated';
+COMMENT ON COLUMN cache_stats.coalesced IS
+'hits that waited for another session to compute the result';
+COMMENT ON COLUMN cache_stats.stale_hits IS
+'hits beyond the time to live, as policies allow';
+COMMENT ON COLUMN cache_stats.refreshes IS
+'results computed for no caller: refreshed, or warmed';
+COMMENT ON COLUMN cache_stats.errors IS
+'cached queries that failed';
+COMMENT ON COLUMN cache_stats.verified IS
+'hits recomputed and compared: see cache_ext.verify_fraction';
+COMMENT ON COLUMN cache_stats.divergences IS
+'verified hits whose result differed';
+COMMENT ON COLUMN cache_stats.entries IS
+'in shared memory, whether they hold or not';
+COMMENT ON COLUMN cache_stats.memory_used IS
+'bytes of memory_limit';
+COMMENT ON COLUMN cache_stats.memory_limit IS
+'bytes for entries; 0: the library is not preloaded';
+COMMENT ON COLUMN cache_stats.hit_time_mean_ms IS
+'milliseconds, as the next; percentiles are from a histogram with steps of a fifth';
+COMMENT ON COLUMN cache_stats.fill_time_mean_ms IS
+'time of the queries alone, as the next';
+COMMENT ON COLUMN cache_stats.time_saved IS
+'what hits took less than the queries they stand for';
+COMMENT ON COLUMN cache_stats.redis_hits IS
+'entries that were found in Redis and held';
+COMMENT ON COLUMN cache_stats.redis_misses IS
+'entries that were looked for in Redis in vain';
+COMMENT ON COLUMN cache_stats.redis_errors IS
+'commands without an answer, or with an odd one';
+COMMENT ON COLUMN cache_stats.redis_writes IS
+'entries written to Redis';
+COMMENT ON COLUMN cache_stats.redis_state IS
+'as in cache_redis, for the server as a whole';
 
 GRANT SELECT ON cache_stats TO PUBLIC;
 
@@ -941,6 +999,10 @@ CREATE VIEW cache_entries AS
 
 COMMENT ON VIEW cache_entries IS
 'entries of the current database that belong to your roles; with pg_read_all_stats, to any';
+COMMENT ON COLUMN cache_entries.hits IS
+'since it was computed';
+COMMENT ON COLUMN cache_entries.fill_ms IS
+'what the query took';
 COMMENT ON COLUMN cache_entries.size IS
 'bytes, with what the cache adds';
 COMMENT ON COLUMN cache_entries.tags IS

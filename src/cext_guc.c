@@ -360,7 +360,7 @@ define_workers(void)
 {
 	DefineCustomIntVariable("cache_ext.worker_limit",
 							"How many background workers may run at a time.",
-							"They count against \"max_worker_processes\", besides a launcher.  Zero does no work in the background.",
+							"They count against \"max_worker_processes\", besides a launcher and a process for Redis.  Zero does no work in the background.",
 							&cext_worker_limit,
 							2,
 							0,
