@@ -61,7 +61,7 @@ typedef struct Worker
 	Oid			dbid;
 	Oid			roleid;
 	pid_t		pid;			/* 0 until it is there, and when it is gone */
-	bool		connected;
+	bool		succeeded;		/* in connecting, or in scanning */
 	Latch	   *latch;
 } Worker;
 
@@ -402,16 +402,19 @@ cext_worker_reserve(Oid dbid, Oid roleid, CextWorkerKind kind)
 
 /*
  * The process of a place has ended, or was not started.  If it was started and
- * could not connect, nobody need ask for the same soon.
+ * could not connect, nobody need ask for the same soon.  Returns whether it
+ * succeeded.
  */
-void
+bool
 cext_worker_vacate(int slot, bool started)
 {
 	Worker	   *w = &queue->workers[slot];
 	TimestampTz until = GetCurrentTimestamp() + REFUSED_FOR;
+	bool		succeeded;
 
 	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
-	if (started && !w->connected && w->kind == CEXT_WORKER_ROLE)
+	succeeded = w->succeeded;
+	if (started && !succeeded && w->kind == CEXT_WORKER_ROLE)
 	{
 		Refused    *refused = &queue->refused[queue->next_refused++ % REFUSED];
 
@@ -429,6 +432,7 @@ cext_worker_vacate(int slot, bool started)
 	w->used = false;
 	w->pid = 0;
 	LWLockRelease(queue->lock);
+	return succeeded;
 }
 
 /* Whose is this place?  False if nobody's; *gone: and no process is there. */
@@ -523,11 +527,11 @@ cext_worker_enter(int slot, Oid *dbid, Oid *roleid, CextWorkerKind *kind)
 	return mine;
 }
 
-/* The connection is there. */
+/* The connection is there; for a scan, it is done. */
 void
-cext_worker_connected(int slot)
+cext_worker_succeeded(int slot)
 {
-	queue->workers[slot].connected = true;
+	queue->workers[slot].succeeded = true;
 }
 
 void

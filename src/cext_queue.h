@@ -49,7 +49,7 @@ extern int	cext_queue_free(void);
 extern int	cext_queue_notices(CextNotice *notices, int max);
 extern void cext_queue_short(bool is_short);
 extern int	cext_worker_reserve(Oid dbid, Oid roleid, CextWorkerKind kind);
-extern void cext_worker_vacate(int slot, bool started);
+extern bool cext_worker_vacate(int slot, bool started);
 extern bool cext_worker_place(int slot, Oid *dbid, Oid *roleid, CextWorkerKind *kind,
 							  bool *gone);
 extern bool cext_worker_refused(Oid dbid, Oid roleid);
@@ -59,7 +59,7 @@ extern void cext_worker_nudge(Oid dbid, Oid roleid);
 /* workers */
 extern bool cext_worker_enter(int slot, Oid *dbid, Oid *roleid,
 							  CextWorkerKind *kind);
-extern void cext_worker_connected(int slot);
+extern void cext_worker_succeeded(int slot);
 extern void cext_worker_leave(int slot);
 extern uint32 cext_queue_take(Oid dbid, Oid roleid, char *recipe);
 extern bool cext_queue_is_short(void);

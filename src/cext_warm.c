@@ -126,15 +126,17 @@ scan_jobs(void *arg)
 	cext_job_scan(MyDatabaseId, rows, n);
 }
 
-/* Tell which jobs this database has. */
-void
+/* Tell which jobs this database has.  False if that failed. */
+bool
 cext_warm_scan(void)
 {
 	char	   *error;
 
-	if (!in_transaction(scan_jobs, NULL, "reading cache_warm_job", &error))
-		ereport(LOG,
-				(errmsg("could not read warm jobs: %s", error)));
+	if (in_transaction(scan_jobs, NULL, "reading cache_warm_job", &error))
+		return true;
+	ereport(LOG,
+			(errmsg("could not read warm jobs: %s", error)));
+	return false;
 }
 
 

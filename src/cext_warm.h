@@ -10,7 +10,7 @@
 
 #include "cext_job.h"
 
-extern void cext_warm_scan(void);
+extern bool cext_warm_scan(void);
 extern void cext_warm_run(const CextJobRun *run);
 extern bool cext_refresh_next(void);
 extern void cext_worker_check(void);

@@ -8,7 +8,8 @@
  * to do, cache_ext.worker_limit at a time:
  *
  *	scan	reads the jobs of one database and ends.  For each database after the
- *			start, for one that is new, and after its table has changed.
+ *			start, for one that is new, and after its table has changed; again
+ *			after a nap if it did not succeed.
  *	role	connected as one role to one database, carries out the refresh
  *			requests and due jobs of that role, stays for LINGER_MS in case there
  *			are more, and ends.
@@ -73,6 +74,8 @@ typedef struct KnownDatabase
 	TimestampTz leave_until;
 	bool		seen;
 } KnownDatabase;
+
+static void scan_later(Oid dbid, TimestampTz now);
 
 static const char *const refused_message =
 "no background worker could connect as the role; see the server log";
@@ -144,7 +147,7 @@ start_worker(Oid dbid, Oid roleid, CextWorkerKind kind)
 	MemoryContextSwitchTo(old);
 	if (!ok)
 	{
-		cext_worker_vacate(slot, false);
+		(void) cext_worker_vacate(slot, false);
 		ereport(said ? DEBUG1 : LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not register background worker of cache_ext"),
@@ -162,7 +165,7 @@ start_worker(Oid dbid, Oid roleid, CextWorkerKind kind)
  * one has started tell it themselves.
  */
 static void
-reap_workers(void)
+reap_workers(TimestampTz now)
 {
 	for (int i = 0; i < CEXT_MAX_WORKERS; i++)
 	{
@@ -171,6 +174,7 @@ reap_workers(void)
 		Oid			roleid;
 		CextWorkerKind kind;
 		bool		gone;
+		bool		succeeded;
 		pid_t		pid;
 
 		if (!cext_worker_place(i, &dbid, &roleid, &kind, &gone))
@@ -180,11 +184,15 @@ reap_workers(void)
 		if (!gone)
 			continue;
 		handles[i] = NULL;
-		cext_worker_vacate(i, handle != NULL);
+		succeeded = cext_worker_vacate(i, handle != NULL);
 		if (handle != NULL)
 			pfree(handle);
 		if (kind != CEXT_WORKER_ROLE)
+		{
+			if (!succeeded)
+				scan_later(dbid, now);
 			continue;
+		}
 		if (cext_worker_refused(dbid, roleid))
 			cext_job_abandon(dbid, roleid, true, refused_message);
 		else
@@ -205,6 +213,16 @@ find_database(Oid dbid)
 		if (databases[i].dbid == dbid)
 			return &databases[i];
 	return NULL;
+}
+
+/* What was to scan a database has ended without having done so. */
+static void
+scan_later(Oid dbid, TimestampTz now)
+{
+	KnownDatabase *db = find_database(dbid);
+
+	if (db != NULL && db->scan_at == DT_NOEND)
+		db->scan_at = now + (TimestampTz) cext_worker_naptime * USECS_PER_SEC;
 }
 
 static void
@@ -245,7 +263,8 @@ list_databases(void)
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tup);
 		KnownDatabase *db = find_database(form->oid);
 
-		if (!form->datallowconn)
+		/* below -1, DROP DATABASE has begun and not ended */
+		if (!form->datallowconn || form->datconnlimit < -1)
 			continue;
 		if (db != NULL)
 			db->seen = true;
@@ -389,7 +408,7 @@ cext_launcher_main(Datum arg)
 				cext_hot_save(true);
 			nap_end = now + (TimestampTz) cext_worker_naptime * USECS_PER_SEC;
 		}
-		reap_workers();
+		reap_workers(now);
 		take_notices(now);
 		MemoryContextSwitchTo(context);
 		more = cext_worker_limit > 0 && cext_hot_feed();
@@ -452,12 +471,13 @@ cext_worker_main(Datum arg)
 	before_shmem_exit(worker_exit, arg);
 	BackgroundWorkerUnblockSignals();
 	cext_worker_connect(dbid, kind == CEXT_WORKER_ROLE ? roleid : InvalidOid);
-	cext_worker_connected(slot);
 	if (kind == CEXT_WORKER_SCAN)
 	{
-		cext_warm_scan();
+		if (cext_warm_scan())
+			cext_worker_succeeded(slot);
 		proc_exit(0);
 	}
+	cext_worker_succeeded(slot);
 
 	context = AllocSetContextCreate(TopMemoryContext, "cache_ext worker",
 									ALLOCSET_DEFAULT_SIZES);

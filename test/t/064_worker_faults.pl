@@ -128,6 +128,20 @@ my ($dump) = PostgreSQL::Test::Utils::run_command([ 'pg_dump', '-p', $node->port
 like($dump, qr/^cut\talice\t/m, 'pg_dump keeps jobs');
 unlike($dump, qr/^orphan\t/m, 'but those of nobody');
 
+# a table that could not be read is read later
+$node->append_conf('postgresql.conf', "cache_ext.worker_timeout = '100 ms'\ncache_ext.worker_naptime = 1");
+$node->reload;
+$node->safe_psql('postgres', q{
+	ALTER TABLE cache_warm_job DISABLE TRIGGER cache_warm_job_changed;
+	INSERT INTO cache_warm_job (name, key, query) VALUES ('unread', 'unread', 'SELECT 1');
+	ALTER TABLE cache_warm_job ENABLE ALWAYS TRIGGER cache_warm_job_changed});
+$holder->query_safe('BEGIN; LOCK TABLE cache_warm_job');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'cache_ext launcher'});
+$node->wait_for_log(qr/could not read warm jobs: canceling statement/);
+$holder->query_safe('COMMIT');
+wait_for(q{SELECT count(*) = 1 FROM cache_warm_progress WHERE job = 'unread' AND state = 'done'}, 'it is not read');
+pass('jobs that could not be read are read later');
+
 # no process to be had: said once
 $node->append_conf('postgresql.conf', 'max_worker_processes = 3');
 $node->restart;
