@@ -404,7 +404,8 @@ cext_guc_define(void)
 
 	/*
 	 * Where the library was not preloaded, postgresql.conf may still have the
-	 * settings that exist only then, which is nothing to warn of each session.
+	 * settings that exist only then, which is nothing to warn of each
+	 * session.
 	 */
 	if (process_shared_preload_libraries_in_progress)
 		MarkGUCPrefixReserved("cache_ext");
