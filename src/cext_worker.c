@@ -61,6 +61,7 @@
 #define LINGER_MS	1000
 #define LEAVE_US	(10 * USECS_PER_SEC)
 #define RETRY_US	USECS_PER_SEC	/* when no process could be had */
+#define SAY_US		(60 * USECS_PER_SEC)	/* that it is so, so often */
 #define NOTICES_AT_ONCE 32
 
 PGDLLEXPORT void cext_launcher_main(Datum arg);
@@ -127,7 +128,8 @@ start_worker(Oid dbid, Oid roleid, CextWorkerKind kind)
 	MemoryContext old;
 	int			slot;
 	bool		ok;
-	static bool said = false;	/* that there is no room */
+	TimestampTz now = GetCurrentTimestamp();
+	static TimestampTz said = 0;	/* when, that there is no process */
 
 	if (cext_worker_of(dbid, roleid))
 	{
@@ -148,15 +150,15 @@ start_worker(Oid dbid, Oid roleid, CextWorkerKind kind)
 	if (!ok)
 	{
 		(void) cext_worker_vacate(slot, false);
-		ereport(said ? DEBUG1 : LOG,
+		ereport(now < said + SAY_US ? DEBUG1 : LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not register background worker of cache_ext"),
 				 errhint("You may need to increase \"max_worker_processes\".")));
-		said = true;
+		if (now >= said + SAY_US)
+			said = now;
 		return false;
 	}
 	handles[slot] = handle;
-	said = false;
 	return true;
 }
 

@@ -128,6 +128,14 @@ my ($dump) = PostgreSQL::Test::Utils::run_command([ 'pg_dump', '-p', $node->port
 like($dump, qr/^cut\talice\t/m, 'pg_dump keeps jobs');
 unlike($dump, qr/^orphan\t/m, 'but those of nobody');
 
+# the owner of a database can dump it, but not others' jobs
+$node->safe_psql('postgres', 'CREATE DATABASE owned OWNER alice');
+$node->safe_psql('owned', 'CREATE EXTENSION cache_ext');
+$node->command_ok([ 'pg_dump', '-U', 'alice', '--exclude-table-data=*.cache_warm_job', '-f', '/dev/null', $node->connstr('owned') ],
+	'pg_dump by the owner of the database');
+$node->command_fails_like([ 'pg_dump', '-U', 'alice', '-f', '/dev/null', $node->connstr('owned') ],
+	qr/row-level security policy for table "cache_warm_job"/, 'who does not get the jobs of others');
+
 # a table that could not be read is read later
 $node->append_conf('postgresql.conf', "cache_ext.worker_timeout = '100 ms'\ncache_ext.worker_naptime = 1");
 $node->reload;
