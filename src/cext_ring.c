@@ -55,6 +55,8 @@
 #include "cext_guc.h"
 #include "cext_ring.h"
 
+#define MAX_RECORD	((Size) 16 * 1024 * 1024)
+
 /* states of a record */
 #define OPEN		0
 #define COMMITTED	1
@@ -114,11 +116,15 @@ record_at(uint64 pos)
 	return (CextRelayRecord *) (ring + pos % ring_size);
 }
 
-/* One transaction gets no more than a quarter of the ring. */
+/*
+ * One transaction gets no more than a quarter of the ring; nor than what makes
+ * a message, with six bytes for one in the worst of JSON, that Redis takes and
+ * the worker can hold.
+ */
 Size
 cext_ring_max_len(void)
 {
-	return ring_size / 4 - offsetof(CextRelayRecord, items);
+	return Min(ring_size / 4, MAX_RECORD) - offsetof(CextRelayRecord, items);
 }
 
 /*
