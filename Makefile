@@ -110,6 +110,7 @@ OBJS = \
 	src/cext_redis_tls.o \
 	src/cext_redis_conn.o \
 	src/cext_redis_login.o \
+	src/cext_redis_nodes.o \
 	src/cext_redis.o \
 	src/cext_wire.o \
 	src/cext_tier.o \

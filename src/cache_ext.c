@@ -34,6 +34,7 @@
 #include "cext_queue.h"
 #include "cext_read.h"
 #include "cext_redis_conf.h"
+#include "cext_redis_nodes.h"
 #include "cext_relay.h"
 #include "cext_relay_worker.h"
 #include "cext_refresh.h"
@@ -82,6 +83,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(cext_store_shmem_size(store_budget()));
 	RequestAddinShmemSpace(cext_epoch_shmem_size());
 	RequestAddinShmemSpace(cext_breaker_shmem_size());
+	RequestAddinShmemSpace(cext_redis_nodes_shmem_size());
 	RequestAddinShmemSpace(cext_writeback_shmem_size());
 	RequestAddinShmemSpace(cext_flight_shmem_size());
 	RequestAddinShmemSpace(cext_queue_shmem_size());
@@ -112,6 +114,7 @@ shmem_startup(void)
 	cext_prepared_shmem_init();
 	cext_epoch_shmem_init();
 	cext_breaker_shmem_init();
+	cext_redis_nodes_shmem_init();
 	cext_writeback_shmem_init();
 	cext_store_shmem_init(store_budget());
 	cext_flight_shmem_init();

@@ -37,7 +37,7 @@
 #include "utils/timestamp.h"
 
 #include "cext_breaker.h"
-#include "cext_redis_conf.h"
+#include "cext_redis_conn.h"
 
 #define BACKOFF_MIN		100		/* milliseconds */
 
@@ -169,21 +169,6 @@ cext_breaker_success(CextBreakerKind kind, uint32 ticket)
 				 errhidestmt(true), errhidecontext(true)));
 }
 
-/*
- * What a server says goes to the log and to clients: only as much of it as is
- * plain text, and without what it quotes of the command.
- */
-static void
-clean_error(char *dest, const char *src)
-{
-	const char *args = strstr(src, ", with args");
-	Size		len = Min(args != NULL ? args - src : strlen(src), CEXT_BREAKER_ERROR - 1);
-
-	for (Size i = 0; i < len; i++)
-		dest[i] = src[i] >= ' ' && src[i] <= '~' ? src[i] : '?';
-	dest[len] = '\0';
-}
-
 /* It did not. */
 void
 cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *reason)
@@ -198,7 +183,7 @@ cext_breaker_failure(CextBreakerKind kind, uint32 ticket, const char *reason)
 	int64		wait = backoff(failures + 1);
 	bool		mine;
 
-	clean_error(error, reason);
+	cext_redis_quote(error, sizeof(error), reason);
 	SpinLockAcquire(&b->mutex);
 	mine = pg_atomic_read_u32(&b->ticket) == ticket;
 	if (mine)

@@ -36,6 +36,8 @@
 #include "utils/guc_tables.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -211,6 +213,24 @@ cext_create_wait_event_set(int n)
 #else
 	return CreateWaitEventSet(TopMemoryContext, n);
 #endif
+}
+
+/*
+ * Microseconds until a timeout ends the statement; PG_INT64_MAX: none does.
+ * (17: transaction_timeout ends the session with it.)
+ */
+static inline int64
+cext_timeout_left(void)
+{
+	TimestampTz end = PG_INT64_MAX;
+
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		end = get_timeout_finish_time(STATEMENT_TIMEOUT);
+#if PG_VERSION_NUM >= 170000
+	if (get_timeout_active(TRANSACTION_TIMEOUT))
+		end = Min(end, get_timeout_finish_time(TRANSACTION_TIMEOUT));
+#endif
+	return likely(end == PG_INT64_MAX) ? end : Max(end - GetCurrentTimestamp(), 0);
 }
 
 static inline PlannedStmt *

@@ -22,8 +22,6 @@
  */
 #include "postgres.h"
 
-#include <hiredis/hiredis.h>
-
 #include "access/xlog.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"

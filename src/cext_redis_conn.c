@@ -16,9 +16,9 @@
  *
  * Memory: malloc'd, as a connection outlives transactions.  Replies are
  * hiredis's, to be freed with freeReplyObject().  The server may be anything:
- * what it can make us read is bounded by max_reply() and the deadline, and an
- * array, for which hiredis allocates before there is anything in it, by
- * MAX_ELEMENTS.
+ * what it can make us read is bounded by max_reply() and the deadline, and
+ * arrays, for which hiredis allocates before there is anything in them, and
+ * thirty times what an element takes on the wire, by MAX_ELEMENTS.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +41,7 @@
 #include "cext_redis_conn.h"
 
 #define READ_SIZE	(64 * 1024)
-#define MAX_ELEMENTS (64 * 1024)
+#define MAX_ELEMENTS (256 * 1024)	/* of all arrays in a reply */
 
 struct CextRedisConn
 {
@@ -65,6 +65,9 @@ struct CextRedisConn
 
 char		cext_redis_error[CEXT_REDIS_ERROR];
 
+bool		cext_redis_own_trouble;
+
+static size_t elements_left;	/* of the reply under way */
 static bool array_refused;		/* what hiredis calls out of memory */
 
 /* Remember what went wrong.  Always false. */
@@ -77,6 +80,29 @@ cext_redis_fail(const char *fmt,...)
 	vsnprintf(cext_redis_error, sizeof(cext_redis_error), fmt, args);
 	va_end(args);
 	return false;
+}
+
+/* The same, where the server has no part in it. */
+static bool
+fail_here(const char *what)
+{
+	cext_redis_own_trouble = true;
+	return cext_redis_fail("%s", what);
+}
+
+/*
+ * What a server says goes to the log and to clients: only as much of it as is
+ * plain text, and without what it quotes of the command.
+ */
+void
+cext_redis_quote(char *dest, size_t size, const char *said)
+{
+	const char *args = strstr(said, ", with args");
+	size_t		len = Min(args != NULL ? (size_t) (args - said) : strlen(said), size - 1);
+
+	for (size_t i = 0; i < len; i++)
+		dest[i] = said[i] >= ' ' && said[i] <= '~' ? said[i] : '?';
+	dest[len] = '\0';
 }
 
 static int64
@@ -126,7 +152,7 @@ make_wait_set(CextRedisConn *conn)
 		conn->set = NULL;
 	}
 	PG_END_TRY();
-	return conn->set != NULL || cext_redis_fail("no file descriptors left");
+	return conn->set != NULL || fail_here("no file descriptors left");
 }
 
 /* Wait until the socket can do this.  False at the deadline. */
@@ -217,7 +243,7 @@ append_out(CextRedisConn *conn, const char *data, Size len)
 		char	   *p = realloc(conn->out, size);
 
 		if (p == NULL)
-			return cext_redis_fail("out of memory");
+			return fail_here("out of memory");
 		conn->out = p;
 		conn->out_size = size;
 	}
@@ -236,7 +262,7 @@ cext_redis_send(CextRedisConn *conn, int argc, const char **argv,
 	bool		ok;
 
 	if (len < 0)
-		return cext_redis_fail("out of memory");
+		return fail_here("out of memory");
 	ok = append_out(conn, cmd, len);
 	redisFreeCommand(cmd);
 	if (ok)
@@ -311,6 +337,7 @@ cext_redis_receive(CextRedisConn *conn, CextDeadline deadline)
 {
 	bool		late = false;
 
+	elements_left = MAX_ELEMENTS;
 	while (!conn->broken)
 	{
 		void	   *reply = NULL;
@@ -321,7 +348,7 @@ cext_redis_receive(CextRedisConn *conn, CextDeadline deadline)
 		if (redisReaderGetReply(conn->reader, &reply) != REDIS_OK)
 		{
 			cext_redis_fail("protocol error: %s", array_refused ?
-							"an array is too large" : conn->reader->errstr);
+							"arrays are too large" : conn->reader->errstr);
 			break;
 		}
 		if (reply != NULL)
@@ -401,8 +428,11 @@ static void *(*create_array) (const redisReadTask *task, ArrayLength elements);
 static void *
 create_small_array(const redisReadTask *task, ArrayLength elements)
 {
-	array_refused = elements > MAX_ELEMENTS;
-	return array_refused ? NULL : create_array(task, elements);
+	array_refused = (size_t) elements > elements_left;
+	if (array_refused)
+		return NULL;
+	elements_left -= (size_t) elements;
+	return create_array(task, elements);
 }
 
 /* hiredis's reader, but for large arrays. */
@@ -543,7 +573,7 @@ cext_redis_allocate(void)
 	CextRedisConn *conn = calloc(1, sizeof(CextRedisConn));
 
 	if (conn == NULL)
-		cext_redis_fail("out of memory");
+		fail_here("out of memory");
 	else
 		conn->sock = PGINVALID_SOCKET;
 	return conn;
@@ -558,10 +588,10 @@ cext_redis_open(CextRedisConn *conn, const CextRedisAddress *address,
 
 	conn->external_fd = AcquireExternalFD();
 	if (!conn->external_fd)
-		return cext_redis_fail("no file descriptors left");
+		return fail_here("no file descriptors left");
 	conn->reader = create_reader();
 	if (conn->reader == NULL)
-		return cext_redis_fail("out of memory");
+		return fail_here("out of memory");
 	return connect_host(conn, address, deadline) &&
 		(!cext_redis_target->tls ||
 		 secure(conn, name != NULL && name[0] != '\0' ? name : address->host, deadline));

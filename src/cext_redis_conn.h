@@ -22,11 +22,15 @@ typedef struct CextRedisConn CextRedisConn;
 /* Of the last call here that failed. */
 extern char cext_redis_error[CEXT_REDIS_ERROR];
 
+/* It was for want of something here, and says nothing of the server. */
+extern bool cext_redis_own_trouble;
+
 /* Points in time, in microseconds, that no change of the clock moves. */
 typedef int64 CextDeadline;
 
 extern CextDeadline cext_deadline(int milliseconds);
 extern bool cext_redis_fail(const char *fmt,...) pg_attribute_printf(1, 2);
+extern void cext_redis_quote(char *dest, size_t size, const char *said);
 
 extern CextRedisConn *cext_redis_allocate(void);
 extern bool cext_redis_open(CextRedisConn *conn, const CextRedisAddress *address,

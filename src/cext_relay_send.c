@@ -32,8 +32,6 @@
  */
 #include "postgres.h"
 
-#include <hiredis/hiredis.h>
-
 #include "access/xlog.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -101,37 +99,60 @@ transient(const char *error)
 	return false;
 }
 
-/* On one node, or (-1) each on that of its key. */
+/* One of our entries, which look after themselves? */
 static bool
-run(int node, CextRedisCommand *commands, int n)
+is_own(const char *key, Size len)
 {
-	bool		ok = node < 0 ? cext_redis_run(commands, n) :
-		cext_redis_run_on(node, commands, n);
+	Size		n = strlen(cext_redis_namespace);
 
-	if (!ok)
-	{
+	return len > n && memcmp(key, cext_redis_namespace, n) == 0 && key[n] == ':';
+}
+
+/* See add_write(). */
+static bool
+is_write(const CextRedisCommand *c)
+{
+	return strcmp(c->argv[0], "UNLINK") == 0 && is_own(c->argv[1], c->argvlen[1]);
+}
+
+/* What has come of these?  False if they are to be tried again. */
+static bool
+judge(CextRedisCommand *commands, int n, bool answered)
+{
+	bool		ok = answered;
+
+	if (!answered)
 		strlcpy(last_error, cext_redis_error, sizeof(last_error));
-		return false;
-	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; answered && i < n; i++)
 	{
 		redisReply *reply = commands[i].reply;
+		char		said[sizeof(last_error)];
 
 		if (reply->type != REDIS_REPLY_ERROR)
 			continue;
-		if (strcmp(reply->str, last_error) != 0)
+		cext_redis_quote(said, sizeof(said), reply->str);
+		if (is_write(&commands[i]) && !transient(said))
+			continue;
+		if (strcmp(said, last_error) != 0)
 			ereport(LOG,
-					(errmsg("Redis refuses a command of cache_ext's relay: %s", reply->str),
+					(errmsg("Redis refuses a command of cache_ext's relay: %s", said),
 					 errdetail("The command is %s.", commands[i].argv[0])));
-		strlcpy(last_error, reply->str, sizeof(last_error));
-		if (transient(reply->str))
+		strlcpy(last_error, said, sizeof(last_error));
+		if (transient(said))
 			ok = false;
 		else
 			cext_relay_count_failed();
 	}
-	if (!ok)
+	if (answered && !ok)
 		cext_redis_free(commands, n);
 	return ok;
+}
+
+/* A command to one node; "on": see cext_redis_run_on(). */
+static bool
+run_on(int node, bool on, CextRedisCommand *c)
+{
+	return judge(c, 1, cext_redis_run_on(node, on, c, 1));
 }
 
 static void
@@ -153,7 +174,7 @@ run_batch(Batch *b)
 {
 	if (b->n > 0)
 	{
-		if (!run(-1, b->commands, b->n))
+		if (!judge(b->commands, b->n, cext_redis_run(b->commands, b->n)))
 			return false;
 		cext_redis_free(b->commands, b->n);
 	}
@@ -180,15 +201,6 @@ add_command(Batch *b, const char *name, const char *arg1, Size len1,
  *		Keys
  * ----------------------------------------------------------------
  */
-
-/* One of our entries, which look after themselves? */
-static bool
-is_own(const char *key, Size len)
-{
-	Size		n = strlen(cext_redis_namespace);
-
-	return len > n && memcmp(key, cext_redis_namespace, n) == 0 && key[n] == ':';
-}
 
 /* Drop the keys that these events name. */
 bool
@@ -419,7 +431,7 @@ cext_relay_send_sweep(CextRelayEvent *events, int n)
 
 	argv[3] = sweep.match;
 	set_command(&c, 6, argv, NULL);
-	ok = run(sweep.node, &c, 1);
+	ok = run_on(sweep.node, strcmp(sweep.cursor, "0") != 0, &c);
 	if (ok)
 	{
 		redisReply *r = c.reply;
@@ -449,9 +461,38 @@ cext_relay_send_sweep(CextRelayEvent *events, int n)
  */
 
 /*
- * A flush goes to every channel of ours that has a subscriber on any node; who
- * subscribes later has nothing yet.  One that subscribes by a pattern is in no
- * such list: for those it goes to the channel without a database as well.
+ * A replica would take a message, and pass it on to its own subscribers alone;
+ * but it refuses to write.  So every batch of messages begins with something to
+ * be written, if only that there is nothing under this name.  Who may not do
+ * that is no replica.
+ */
+static bool
+add_write(Batch *b)
+{
+	char	   *key = psprintf("%s:relay", cext_redis_namespace);
+
+	return add_command(b, "UNLINK", key, strlen(key), NULL, 0);
+}
+
+/* A flush for one database, or for (NULL) whoever listens to all. */
+static bool
+add_flush(Batch *b, const CextRelayEvent *ev, const char *database, XLogRecPtr lsn)
+{
+	StringInfoData buf;
+	char	   *channel = psprintf("%s%s", CHANNEL, database != NULL ? database : "");
+
+	initStringInfo(&buf);
+	cext_relay_json_flush(&buf, ev->flush.reason, database,
+						  database != NULL ? (int) strlen(database) : 0, lsn, ev->seq);
+	return add_command(b, "PUBLISH", channel, strlen(channel), buf.data, buf.len);
+}
+
+/*
+ * A flush goes to the channel of every database, and to every other of ours that
+ * has a subscriber (names may be written in another encoding there); a list of
+ * those alone would lack the subscribers of replicas.  Those who subscribe by a
+ * pattern need not hear of it once a database: for them it goes to the channel
+ * without one as well.
  */
 static bool
 publish_flush(CextRelayEvent *ev)
@@ -459,9 +500,7 @@ publish_flush(CextRelayEvent *ev)
 	const char *argv[3] = {"PUBSUB", "CHANNELS", CHANNEL "*"};
 	int			nodes = cext_redis_node_count();
 	XLogRecPtr	lsn = GetXLogInsertRecPtr();
-	List	   *told = NIL;		/* subscribers to one channel may be on many
-								 * nodes */
-	StringInfoData buf;
+	List	   *told = NIL;
 	Batch		b;
 
 	if (nodes == 0)
@@ -471,9 +510,7 @@ publish_flush(CextRelayEvent *ev)
 	}
 	b.n = 0;
 	b.bytes = 0;
-	initStringInfo(&buf);
-	cext_relay_json_flush(&buf, ev->flush.reason, NULL, 0, lsn, ev->seq);
-	if (!add_command(&b, "PUBLISH", CHANNEL, strlen(CHANNEL), buf.data, buf.len))
+	if (!add_write(&b) || !add_flush(&b, ev, NULL, lsn))
 		return false;
 	for (int node = 0; node < nodes; node++)
 	{
@@ -481,7 +518,7 @@ publish_flush(CextRelayEvent *ev)
 		bool		ok = true;
 
 		set_command(&c, 3, argv, NULL);
-		if (!run(node, &c, 1))
+		if (!run_on(node, false, &c))
 			return false;
 		for (size_t i = 0; c.reply->type == REDIS_REPLY_ARRAY && ok &&
 			 i < c.reply->elements; i++)
@@ -492,15 +529,12 @@ publish_flush(CextRelayEvent *ev)
 
 			if (channel->type != REDIS_REPLY_STRING || channel->len <= skip)
 				continue;
-			name = makeString(channel->str);
+			name = makeString(channel->str + skip);
 			if (list_member(told, name))
 				continue;
-			told = lappend(told, makeString(pstrdup(channel->str)));
-			initStringInfo(&buf);
-			cext_relay_json_flush(&buf, ev->flush.reason, channel->str + skip,
-								  channel->len - skip, lsn, ev->seq);
-			ok = add_command(&b, "PUBLISH", channel->str, channel->len,
-							 buf.data, buf.len);
+			name = makeString(pstrdup(strVal(name)));
+			told = lappend(told, name);
+			ok = add_flush(&b, ev, strVal(name), lsn);
 		}
 		ok = ok && run_batch(&b);
 		cext_redis_free(&c, 1);
@@ -548,8 +582,10 @@ cext_relay_send_messages(CextRelayEvent *events, int n, int *published)
 		}
 		initStringInfo(&message);
 		cext_relay_json(&message, ev->rec, ev->seq);
-		if (b.bytes > 0 && b.bytes + message.len >= BATCH_BYTES)
+		if (i > 0 && b.bytes + message.len >= BATCH_BYTES)
 			break;
+		if (b.n == 0 && !add_write(&b))
+			return false;
 		initStringInfo(&channel);
 		appendStringInfoString(&channel, CHANNEL);
 		appendBinaryStringInfo(&channel, database_of(ev->rec)->data,

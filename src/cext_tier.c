@@ -8,7 +8,7 @@
  * and only this server's shared memory knows that.  So Redis is never told of
  * an invalidation, and nothing it does, or forgets, makes an answer wrong.
  *
- * Its key there is {namespace}:{database}:{key}:{digest}, to be read by people
+ * An entry's key there is {namespace}:{database}:{key}:{digest}, to be read by people
  * and matched by SCAN; the digest, half of a SHA-256, is of the epoch and of
  * all that identifies the entry beside the key.
  *
@@ -23,8 +23,6 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
-
-#include <hiredis/hiredis.h>
 
 #include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
@@ -44,6 +42,7 @@
 #include "cext_wire.h"
 
 #define DIGEST_SHOWN	16		/* bytes of it that are part of the key */
+#define FETCH_AT_ONCE	1000	/* entries; the timeout is for so many */
 #define MAX_REDIS_VALUE ((Size) 512 * 1024 * 1024 - 1)
 
 
@@ -219,16 +218,12 @@ take_answers(CextRedisCommand *commands, const Question *questions, int n,
 		cext_breaker_success(CEXT_BREAKER_READS, ticket);
 }
 
-/*
- * Fetch entries from Redis, in one round trip: copies, to be unpinned, or NULL.
- * None has been looked at for whether it still holds.  False if Redis gave no
- * answer.
- */
-bool
-cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
+/* Some of them, in one round trip.  False if Redis gave no answer. */
+static bool
+fetch_some(const CextIdent *ids, int n, CextEntry **entries)
 {
 	const char *database;
-	const uint8 *current;
+	const uint8 *current = cext_epoch_current();
 	const uint8 *previous;
 	Question   *questions;
 	CextRedisCommand *commands;
@@ -236,8 +231,6 @@ cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 	uint32		ticket;
 	bool		answered;
 
-	memset(entries, 0, n * sizeof(CextEntry *));
-	current = cext_epoch_current();
 	if (current == NULL || !cext_breaker_admit(CEXT_BREAKER_READS, &ticket))
 		return false;
 	database = cext_tier_database();
@@ -260,8 +253,30 @@ cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
 		take_answers(commands, questions, nquestions, ids, entries, ticket);
 		cext_redis_free(commands, nquestions);
 	}
+	for (int i = 0; i < nquestions; i++)
+		pfree(unconstify(char *, questions[i].argv[1]));
 	pfree(questions);
 	pfree(commands);
+	return answered;
+}
+
+/*
+ * Fetch entries from Redis, in as few round trips as there are thousands:
+ * copies, to be unpinned, or NULL.  None has been looked at for whether it
+ * still holds.  False if Redis gave no answer.
+ */
+bool
+cext_tier_fetch(const CextIdent *ids, int n, CextEntry **entries)
+{
+	bool		answered = false;
+
+	memset(entries, 0, n * sizeof(CextEntry *));
+	for (int i = 0; i < n; i += FETCH_AT_ONCE)
+	{
+		if (!fetch_some(ids + i, Min(n - i, FETCH_AT_ONCE), entries + i))
+			break;
+		answered = true;
+	}
 	return answered;
 }
 
@@ -293,10 +308,6 @@ run_set(const char *key, Size keylen, const char *bytes, Size length, int64 ms,
 		cext_breaker_failure(CEXT_BREAKER_WRITES, ticket,
 							 command.reply->type == REDIS_REPLY_ERROR ?
 							 command.reply->str : "unexpected answer to SET");
-		/* a replica's master is another one now: look for it */
-		if (command.reply->type == REDIS_REPLY_ERROR &&
-			strncmp(command.reply->str, "READONLY", 8) == 0)
-			cext_redis_disconnect();
 	}
 	cext_redis_free(&command, 1);
 	return ok;

@@ -297,12 +297,19 @@ ok($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats') > 100, '
 # replies of too many bytes must not take longer than the timeout
 for my $mode ('endless_line', 'flood')
 {
+	my $s = session($node);
+
 	reload($node, 'cache_ext.redis_timeout' => '60s');
+	$s->query_safe('SELECT answer(1)');
 	$proxy->mode($mode);
-	my ($rc, $out, $err) = $node->psql('postgres', q{SET statement_timeout = 500; SELECT answer(1)});
+	begin_query($s, 'SELECT answer(1)');
+	my $ended = $node->poll_query_until('postgres', 'SELECT state <> \'active\' OR query_start < now() - interval \'0.3 s\' FROM pg_stat_activity WHERE pid = ' . pid_of($s));
+	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
+	my $result = end_query($s);
 	# a line without end is searched again and again: it takes long to be too large
-	like($rc == 0 ? last_error() : $err, $mode eq 'flood' ? qr/statement timeout|too large/ : qr/statement timeout/,
+	like($result =~ /cancel/ ? $result : last_error(), $mode eq 'flood' ? qr/canceling statement|too large/ : qr/canceling statement/,
 		"$mode: can be canceled");
+	$s->quit;
 	$proxy->mode('pass');
 	reload($node, 'cache_ext.redis_timeout' => '100');
 	recovers("$mode, canceled");
@@ -313,31 +320,80 @@ for my $mode ('endless_line', 'flood')
 reload($node, 'cache_ext.redis_timeout' => '60s', 'cache_ext.redis_connect_timeout' => '60s');
 for my $when ('wait', 'connect')
 {
-	for my $how ('cancel', 'timeout')
-	{
-		my $s = session($node);
+	my $s = session($node);
 
-		if ($when eq 'wait') { $s->query_safe('SELECT answer(1), answer(2)') }
-		my $errors = $node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats');
-		$proxy->mode('stall');
-		if ($how eq 'timeout') { $s->query_safe('SET statement_timeout = 200') }
-		begin_query($s, 'SELECT answer(1)');
-		if ($how eq 'cancel')
-		{
-			$node->poll_query_until('postgres', qq{SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = } . pid_of($s))
-			  or die 'does not wait';
-			$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
-		}
-		like(end_query($s), qr/canceling statement due to/, "$how in $when");
-		$proxy->mode('pass');
-		$s->query_safe('SET statement_timeout = 0');
-		# late replies to the question that was given up are nobody's answer
-		is($s->query_safe('SELECT answer(2) IS NULL, (cache_last_status()).tier'), 'f|redis', "$how in $when: in step");
-		is($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats'), $errors, "$how in $when: no odd replies");
-		is($s->query_safe('SELECT wrong_answers(3)'), '0', "$how in $when: right");
-		$s->quit;
-	}
+	if ($when eq 'wait') { $s->query_safe('SELECT answer(1), answer(2)') }
+	my $errors = $node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats');
+	$proxy->mode('stall');
+	begin_query($s, 'SELECT answer(1)');
+	$node->poll_query_until('postgres', qq{SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = } . pid_of($s))
+	  or die 'does not wait';
+	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
+	like(end_query($s), qr/canceling statement due to/, "cancel in $when");
+	$proxy->mode('pass');
+	# late replies to the question that was given up are nobody's answer
+	is($s->query_safe('SELECT answer(2) IS NULL, (cache_last_status()).tier'), 'f|redis', "cancel in $when: in step");
+	is($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats'), $errors, "cancel in $when: no odd replies");
+	is($s->query_safe('SELECT wrong_answers(3)'), '0', "cancel in $when: right");
+	$s->quit;
 }
+
+# a query is not made to time out: Redis gets half of its time, or is not asked
+for my $when ('wait', 'connect')
+{
+	my $s = session($node);
+
+	if ($when eq 'wait') { $s->query_safe('SELECT answer(1), answer(2)') }
+	$s->query_safe('SET statement_timeout = 1000');
+	$proxy->mode('stall');
+	is($s->query_safe('SELECT answer(1) IS NULL, (cache_last_status()).status'), 'f|miss', "half of the time in $when: answered");
+	like(last_error(), qr/no answer within the time allowed/, "half of the time in $when: a failure");
+	$proxy->mode('pass');
+	$s->query_safe('SET statement_timeout = 0');
+	recovers("half of the time in $when");
+	$s->quit;
+}
+{
+	my $s = session($node);
+	my $count = 'SELECT redis_hits + redis_misses, redis_errors FROM cache_stats';
+	my $before = $node->safe_psql('postgres', $count);
+
+	$s->query_safe('SET statement_timeout = 30');
+	for (1 .. 100)
+	{
+		last if eval { $s->query_safe('SELECT answer(1)'); 1 };
+	}
+	is($node->safe_psql('postgres', $count), $before, 'not enough time: not asked');
+	$s->quit;
+}
+
+# a query that is canceled late, again and again, does not keep the breaker closed
+reload($node, 'cache_ext.redis_timeout' => '200');
+{
+	my $s = session($node);
+	my $trips = q{SELECT trips FROM cache_redis WHERE purpose = 'server'};
+	my $before = $node->safe_psql('postgres', $trips);
+	my $canceled = 0;
+
+	$s->query_safe('SELECT answer(1)');
+	$proxy->mode('stall');
+	for (1 .. 100)
+	{
+		begin_query($s, 'SELECT answer(1)');
+		usleep(150_000);
+		$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
+		$canceled++ if end_query($s) =~ /canceling/;
+		last if $node->safe_psql('postgres', $trips) > $before;
+		$proxy->mode('pass');
+		$s->query_safe('SELECT answer(1)');
+		$proxy->mode('stall');
+	}
+	like(last_error(), qr/no answer (before the query was canceled|within the time allowed)/, "canceled late: a failure ($canceled)");
+	$proxy->mode('pass');
+	$s->quit;
+	recovers('canceled late');
+}
+reload($node, 'cache_ext.redis_timeout' => '60s');
 
 # a listener whose queue is full leaves a connection where it is
 {
@@ -345,8 +401,13 @@ for my $when ('wait', 'connect')
 	my @fill = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 5;
 
 	reload($node, 'cache_ext.redis_url' => 'redis://127.0.0.1:' . $full->sockport);
-	my ($rc, $out, $err) = $node->psql('postgres', 'SET statement_timeout = 300; SELECT answer(1)');
-	like($err, qr/statement timeout/, 'canceled while connecting');
+	my $s = session($node);
+	begin_query($s, 'SELECT answer(1)');
+	$node->poll_query_until('postgres', q{SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = } . pid_of($s))
+	  or die 'does not wait';
+	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
+	like(end_query($s), qr/canceling statement/, 'canceled while connecting');
+	$s->quit;
 	reload($node, 'cache_ext.redis_connect_timeout' => '50');
 	noticed('no connection', qr/no answer within the time allowed/);
 	reload($node, 'cache_ext.redis_url' => $proxy->url, 'cache_ext.redis_connect_timeout' => '60s');

@@ -185,8 +185,12 @@ reload($node, 'cache_ext.redis_connect_timeout' => '60s');
 $redis->kill_now;
 $redis = tls_redis('address', 'yes');
 $redis->pause;
-my ($rc, $out, $err) = $node->psql('postgres', 'SET statement_timeout = 300; ' . tier(1));
-like($err, qr/statement timeout/, 'canceled in the handshake');
+my $waiting = session($node);
+begin_query($waiting, tier(1));
+$node->poll_query_until('postgres', q{SELECT wait_event IN ('Extension', 'CacheExtRedis') FROM pg_stat_activity WHERE pid = } . pid_of($waiting))
+  or die 'does not wait';
+$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($waiting) . ')');
+like(end_query($waiting), qr/canceling statement due to user request/, 'canceled in the handshake');
 $redis->continue;
 works('after that');
 
