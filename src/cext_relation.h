@@ -12,6 +12,8 @@
 
 extern List *cext_relation_ancestors(Oid relid);
 
+extern List *cext_database_names(void);
+
 extern bool cext_may_clear(Oid schema, Oid roleid);
 
 #endif							/* CEXT_RELATION_H */

@@ -44,6 +44,7 @@
 #include "cext_redis.h"
 #include "cext_redis_conf.h"
 #include "cext_redis_conn.h"
+#include "cext_relation.h"
 #include "cext_relay_json.h"
 #include "cext_relay_send.h"
 
@@ -500,7 +501,8 @@ publish_flush(CextRelayEvent *ev)
 	const char *argv[3] = {"PUBSUB", "CHANNELS", CHANNEL "*"};
 	int			nodes = cext_redis_node_count();
 	XLogRecPtr	lsn = GetXLogInsertRecPtr();
-	List	   *told = NIL;
+	List	   *told = cext_database_names();
+	ListCell   *lc;
 	Batch		b;
 
 	if (nodes == 0)
@@ -512,6 +514,11 @@ publish_flush(CextRelayEvent *ev)
 	b.bytes = 0;
 	if (!add_write(&b) || !add_flush(&b, ev, NULL, lsn))
 		return false;
+	foreach(lc, told)
+	{
+		if (!add_flush(&b, ev, strVal(lfirst(lc)), lsn))
+			return false;
+	}
 	for (int node = 0; node < nodes; node++)
 	{
 		CextRedisCommand c;

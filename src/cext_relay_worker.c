@@ -3,8 +3,8 @@
  * cext_relay_worker.c
  *		The background worker that sends what the relay has queued.
  *
- * One process with access to shared memory and no database, "cache_ext redis",
- * started with the server (after recovery, on a standby).
+ * One process, "cache_ext redis", connected to no database (it only reads the
+ * names of all), started with the server (after recovery, on a standby).
  *
  * It has some events in hand, in commit order, taken from the queue; see
  * cext_ring.c for what makes the order right.  Over and over it
@@ -71,9 +71,15 @@ reload_if_asked(void)
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
+		uint64		generation = cext_redis_generation;
+
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 		cext_relay_abandon_sweep(events, nevents);
+
+		/* who listens at another Redis has heard nothing until now */
+		if (generation != cext_redis_generation)
+			cext_relay_flush(CEXT_FLUSH_ENABLED);
 	}
 }
 
@@ -241,6 +247,7 @@ cext_relay_main(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
 	/* for the locks by which the end of a prepared transaction is told */
 	CurrentResourceOwner = ResourceOwnerCreate(NULL, "cache_ext redis");
@@ -291,7 +298,7 @@ cext_relay_worker_init(void)
 	BackgroundWorker worker;
 
 	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = 1;
 	strcpy(worker.bgw_library_name, "cache_ext");
