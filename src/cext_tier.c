@@ -8,6 +8,9 @@
  * and only this server's shared memory knows that.  So Redis is never told of
  * an invalidation, and nothing it does, or forgets, makes an answer wrong.
  *
+ * Standbys share entries and no slots.  What one of them is asked to invalidate
+ * it takes nothing from Redis for any more; other than that, time decides.
+ *
  * An entry's key there is {namespace}:{database}:{key}:{digest}, to be read by people
  * and matched by SCAN; the digest, half of a SHA-256, is of the epoch and of
  * all that identifies the entry beside the key.
@@ -24,6 +27,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -180,6 +184,12 @@ take_answer(const redisReply *reply, const CextIdent *id, const uint8 *epoch)
 				return NULL;
 			}
 			e->ns = cext_stats_namespace(id->dbid, id->key, id->keylen);
+			if (RecoveryInProgress())
+			{
+				/* a stamp of who knows whose clock: older than all of ours */
+				e->stamp = 0;
+				pg_atomic_write_u64(&e->globs, 0);
+			}
 			return e;
 		default:
 			cext_stats_add(CEXT_STAT_REDIS_ERRORS, 1);

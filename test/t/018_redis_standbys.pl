@@ -92,6 +92,21 @@ is($two->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
 is($primary->safe_psql('postgres', call('a', 'SELECT v FROM item WHERE id = 1')),
 	'1|miss|', 'not by the primary, which has an epoch of its own');
 
+# what one is asked to invalidate it does not take from the others, whose stamps
+# are not of its clock
+$one->safe_psql('postgres', "SELECT cache_invalidate('other:$_')") for 1 .. 5;
+for ([ 'i:1', "cache_invalidate('i:1')" ], [ 'j:1', "cache_invalidate('j*1')" ], [ 'k:1', 'cache_clear()' ])
+{
+	my ($key, $how) = @$_;
+	my $read = call($key, 'SELECT v FROM item WHERE id = 1');
+
+	is($one->safe_psql('postgres', $read), '1|miss|', "$how: computed on one");
+	is($two->safe_psql('postgres', $read), '1|hit|redis', "$how: found by the other");
+	$two->safe_psql('postgres', "SELECT $how");
+	is($two->safe_psql('postgres', $read), '1|miss|', "$how: computed anew");
+}
+$two->restart;
+
 # one computes, the other takes its result
 my $lock = lock_on($one);
 my $s1 = session($one);
