@@ -53,7 +53,7 @@ SELECT twice('SELECT lastval()');
 SELECT twice('SELECT setval(''seq'', 7)');
 SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT session_user', 'SELECT pg_backend_pid() > 0', 'SELECT inet_client_addr()', 'SELECT inet_server_port()', 'SELECT pg_current_snapshot() IS NULL', 'SELECT txid_current_snapshot() IS NULL',
-	'SELECT pg_my_temp_schema()', 'SELECT pg_trigger_depth()', 'SELECT pg_listening_channels()', 'SELECT pg_current_xact_id_if_assigned()', 'SELECT pg_conf_load_time() IS NULL',
+	'SELECT pg_my_temp_schema()', 'SELECT current_schemas(true) IS NULL', 'SELECT pg_trigger_depth()', 'SELECT pg_listening_channels()', 'SELECT pg_current_xact_id_if_assigned()', 'SELECT pg_conf_load_time() IS NULL',
 	'SELECT session_f()', 'SELECT session_sql()', 'SELECT snapshot_f()', 'SELECT id FROM t WHERE session_f() = ''true''', 'SELECT database_to_xml(false, false, '''') IS NULL']) query;
 
 -- by the defaults of arguments that a call leaves out
@@ -67,8 +67,28 @@ DROP FUNCTION jitter(integer, float8, integer), whose(integer, name);
 SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT count(*) > 0 FROM pg_class', 'SELECT relname FROM pg_class WHERE oid = ''t''::regclass', 'SELECT count(*) > 0 FROM pg_settings', 'SELECT count(*) > 0 FROM pg_roles', 'SELECT count(*) > 0 FROM information_schema.tables',
 	'SELECT count(*) >= 0 FROM pg_stat_user_tables', 'SELECT a FROM v_stats', 'SELECT count(*) > 0 FROM pg_stat_activity', 'SELECT pg_stat_get_numscans(''t''::regclass) IS NULL', 'SELECT pg_stat_get_backend_idset() IS NULL',
+	'SELECT has_table_privilege(''t'', ''SELECT'')', 'SELECT row_security_active(''t'')', 'SELECT ''t''::text::regclass = ''t''::regclass',
 	'SELECT last_value FROM seq', 'SELECT count(*) FROM t JOIN pg_class ON oid = id', 'SELECT count(*) >= 0 FROM cache_entries']) query;
 SELECT twice('SELECT stable_catalog()');
+-- and if that is no longer to be seen, as PL/pgSQL initializes an expression once a transaction
+CREATE FUNCTION stable_lookup() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN to_regclass('t') IS NOT NULL; END $$;
+BEGIN;
+SELECT stable_lookup();
+SELECT twice('SELECT stable_lookup()');
+COMMIT;
+SELECT twice('SELECT stable_reads()');
+DROP FUNCTION stable_lookup();
+-- a function of this session alone
+CREATE FUNCTION pg_temp.own() RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION pg_temp.own_plpgsql() RETURNS integer STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
+CREATE FUNCTION calls_own() RETURNS integer STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN pg_temp.own_plpgsql(); END $$;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT pg_temp.own()', 'SELECT pg_temp.own_plpgsql()']) query;
+SELECT twice('SELECT calls_own()');
+BEGIN;
+SELECT calls_own();
+SELECT twice('SELECT calls_own()');
+COMMIT;
+DROP FUNCTION calls_own(), pg_temp.own(), pg_temp.own_plpgsql();
 CREATE TEMP TABLE temporary (a integer);
 SELECT query, twice(query) FROM unnest(ARRAY['SELECT * FROM temporary', 'SELECT count(*) FROM t, temporary', 'SELECT stable_temp()', 'SELECT (SELECT max(a) FROM temporary)', 'SELECT id FROM t']) query;
 CREATE TEMP VIEW temp_view AS SELECT id FROM t;

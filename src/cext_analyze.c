@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -26,6 +27,7 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
@@ -143,21 +145,10 @@ cext_row_security_in_force(PlannedStmt *stmt)
 	return false;
 }
 
-/* ... and is this one of them?  Asked for every function anybody executes. */
-bool
-cext_is_session_function(Oid funcid)
+/* Is this one of them? */
+static bool
+is_session_function(Oid funcid)
 {
-	static uint64 maybe[16];	/* a bit for some OIDs; made once */
-	static bool made = false;
-
-	if (unlikely(!made))
-	{
-		for (int i = 0; i < (int) lengthof(session_functions); i++)
-			maybe[session_functions[i] / 64 % 16] |= UINT64CONST(1) << session_functions[i] % 64;
-		made = true;
-	}
-	if (likely((maybe[funcid / 64 % 16] & UINT64CONST(1) << funcid % 64) == 0))
-		return false;
 	for (int i = 0; i < (int) lengthof(session_functions); i++)
 		if (session_functions[i] == funcid)
 			return true;
@@ -166,20 +157,108 @@ cext_is_session_function(Oid funcid)
 
 /*
  * STABLE built-in functions that look into the catalogs or the statistics by
- * themselves.  They have names of these forms.
+ * themselves.  They have names of these forms.  The input and output functions
+ * of types that stand for objects are not among them.
  */
-bool
-cext_is_catalog_function(Oid funcid)
+static bool
+is_catalog_function(Oid funcid)
 {
 	char	   *name;
+	bool		result;
 
 	if (funcid == F_PG_TYPEOF || funcid == F_PG_COLUMN_SIZE ||
 		funcid == F_PG_COLUMN_COMPRESSION ||
 		func_volatile(funcid) != PROVOLATILE_STABLE)
 		return false;
+	if (funcid == F_REGCLASS || funcid == F_ROW_SECURITY_ACTIVE_OID ||
+		funcid == F_ROW_SECURITY_ACTIVE_TEXT)
+		return true;
 	name = get_func_name(funcid);
-	return name != NULL &&
-		(strncmp(name, "pg_", 3) == 0 || strncmp(name, "to_reg", 6) == 0);
+	if (name == NULL)
+		return false;
+	result = strncmp(name, "pg_", 3) == 0 || strncmp(name, "to_reg", 6) == 0 ||
+		strncmp(name, "has_", 4) == 0;
+	pfree(name);
+	return result;
+}
+
+/* Is it in this library? */
+static bool
+is_ours(HeapTuple proc)
+{
+	bool		isnull;
+	Datum		bin = SysCacheGetAttr(PROCOID, proc, Anum_pg_proc_probin, &isnull);
+	char	   *library;
+	bool		result;
+
+	if (isnull)
+		return false;
+	library = TextDatumGetCString(bin);
+	result = strstr(library, "cache_ext") != NULL;
+	pfree(library);
+	return result;
+}
+
+static CextFunctionKind
+find_function_kind(Oid funcid)
+{
+	CextFunctionKind kind = CEXT_FUNCTION_PLAIN;
+	HeapTuple	tup;
+	Form_pg_proc proc;
+
+	if (funcid < FirstNormalObjectId)
+	{
+		if (funcid == F_CURRENT_SETTING_TEXT || funcid == F_CURRENT_SETTING_TEXT_BOOL)
+			return CEXT_FUNCTION_SETTING;
+		return is_session_function(funcid) ? CEXT_FUNCTION_SESSION :
+			is_catalog_function(funcid) ? CEXT_FUNCTION_CATALOG : CEXT_FUNCTION_PLAIN;
+	}
+	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	if (!HeapTupleIsValid(tup))
+		return CEXT_FUNCTION_PLAIN;
+	proc = (Form_pg_proc) GETSTRUCT(tup);
+	if (isAnyTempNamespace(proc->pronamespace))
+		kind = CEXT_FUNCTION_TEMPORARY;
+	else if (proc->prolang == ClanguageId)
+		kind = is_ours(tup) ? CEXT_FUNCTION_OURS :
+			proc->provolatile == PROVOLATILE_IMMUTABLE ? CEXT_FUNCTION_C_IMMUTABLE :
+			CEXT_FUNCTION_C;
+	ReleaseSysCache(tup);
+	return kind;
+}
+
+/* What functions are, by OID; forgotten when pg_proc changes. */
+static struct
+{
+	Oid			funcid;
+	CextFunctionKind kind;
+}			known_functions[256];
+
+static void
+pg_proc_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	memset(known_functions, 0, sizeof(known_functions));
+}
+
+/* Asked for every function anybody executes. */
+CextFunctionKind
+cext_function_kind(Oid funcid)
+{
+	int			i = funcid % lengthof(known_functions);
+	CextFunctionKind kind;
+	static bool registered = false;
+
+	if (likely(known_functions[i].funcid == funcid))
+		return known_functions[i].kind;
+	if (unlikely(!registered))
+	{
+		CacheRegisterSyscacheCallback(PROCOID, pg_proc_changed, (Datum) 0);
+		registered = true;
+	}
+	kind = find_function_kind(funcid);
+	known_functions[i].funcid = funcid;
+	known_functions[i].kind = kind;
+	return kind;
 }
 
 
@@ -259,22 +338,14 @@ is_read_function(Oid funcid)
 
 	if (!HeapTupleIsValid(tup))
 		return false;
-	if (((Form_pg_proc) GETSTRUCT(tup))->prolang == ClanguageId)
+	if (((Form_pg_proc) GETSTRUCT(tup))->prolang == ClanguageId && is_ours(tup))
 	{
 		bool		isnull;
-		Datum		src = SysCacheGetAttr(PROCOID, tup, Anum_pg_proc_prosrc, &isnull);
-		Datum		bin = isnull ? 0 :
-			SysCacheGetAttr(PROCOID, tup, Anum_pg_proc_probin, &isnull);
+		char	   *s = TextDatumGetCString(SysCacheGetAttr(PROCOID, tup,
+															Anum_pg_proc_prosrc, &isnull));
 
-		if (!isnull)
-		{
-			char	   *s = TextDatumGetCString(src);
-			char	   *b = TextDatumGetCString(bin);
-
-			result = strstr(b, "cache_ext") != NULL &&
-				(strcmp(s, "cached_query") == 0 || strcmp(s, "cached_rows") == 0 ||
-				 strcmp(s, "cached_json") == 0);
-		}
+		result = strcmp(s, "cached_query") == 0 || strcmp(s, "cached_rows") == 0 ||
+			strcmp(s, "cached_json") == 0;
 	}
 	ReleaseSysCache(tup);
 	return result;
@@ -309,15 +380,17 @@ static bool
 classify_function(Oid funcid, void *arg)
 {
 	ClassifyContext *c = arg;
+	CextFunctionKind kind = cext_function_kind(funcid);
 
 	if (funcid >= FirstNormalObjectId)
 		c->user_functions = true;
-	else if (funcid == F_CURRENT_SETTING_TEXT || funcid == F_CURRENT_SETTING_TEXT_BOOL)
+	if (kind == CEXT_FUNCTION_SETTING)
 		c->reads_settings = true;
-	if (cext_is_session_function(funcid))
+	if (kind == CEXT_FUNCTION_SESSION)
 		c->reason = CEXT_BYPASS_SESSION_FUNCTION;
-	else if (c->reason == CEXT_CACHEABLE && funcid < FirstNormalObjectId &&
-			 cext_is_catalog_function(funcid))
+	else if (c->reason == CEXT_CACHEABLE && kind == CEXT_FUNCTION_TEMPORARY)
+		c->reason = CEXT_BYPASS_TEMPORARY;
+	else if (c->reason == CEXT_CACHEABLE && kind == CEXT_FUNCTION_CATALOG)
 		c->reason = CEXT_BYPASS_CATALOG;
 	else if (c->reason == CEXT_CACHEABLE &&
 			 cext_volatile_functions == CEXT_VOLATILE_BYPASS &&

@@ -14,11 +14,12 @@
  * it; and a wrapper that is IMMUTABLE by declaration is folded into a cached
  * plan once and for all.  So after the first current_setting() in a session, by
  * anybody, every later fill in it that calls a user's function is taken to
- * vary; and after the first function of the session in a transaction, such
- * fills in it are not stored.
+ * vary; and after the first function of the session, or that looks into the
+ * catalogs by itself, in a transaction, such fills in it are not stored.
  *
  * C functions of extensions may read settings through their own variables
- * (pg_trgm's thresholds, say): a query that calls one varies too.
+ * (pg_trgm's thresholds, say): a query that calls one varies too, and so does
+ * one that calls a user's function after one was called in the transaction.
  *
  * Trackers live in their callers' stack frames and memory contexts, and are
  * popped by PG_FINALLY.
@@ -29,14 +30,10 @@
 
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "cext_analyze.h"
@@ -52,7 +49,9 @@ static CextTracker *current;
 
 /* see above */
 static bool settings_read;		/* in this session */
-static bool session_function_called;	/* in this transaction */
+static bool session_function_called;	/* in this transaction; */
+static bool catalog_function_called;	/* likewise, */
+static bool c_function_called;	/* likewise */
 
 static ExecutorStart_hook_type prev_executor_start;
 static object_access_hook_type prev_object_access;
@@ -326,35 +325,41 @@ cext_note_setting_read(void)
 static void
 note_function(Oid funcid)
 {
-	if (funcid < FirstNormalObjectId)
+	switch (cext_function_kind(funcid))
 	{
-		if (funcid == F_CURRENT_SETTING_TEXT || funcid == F_CURRENT_SETTING_TEXT_BOOL)
-		{
+		case CEXT_FUNCTION_PLAIN:
+			break;
+		case CEXT_FUNCTION_OURS:
+		case CEXT_FUNCTION_C_IMMUTABLE:
+			cext_tracker_varies();
+			break;
+		case CEXT_FUNCTION_SETTING:
 			cext_note_setting_read();
-		}
-		else if (cext_is_session_function(funcid))
-		{
+			break;
+		case CEXT_FUNCTION_SESSION:
 			session_function_called = true;
 			cext_tracker_refuse(CEXT_BYPASS_SESSION_FUNCTION);
-		}
-		else if (current != NULL && cext_is_catalog_function(funcid))
+			break;
+		case CEXT_FUNCTION_TEMPORARY:
+			session_function_called = true;
+			cext_tracker_refuse(CEXT_BYPASS_TEMPORARY);
+			break;
+		case CEXT_FUNCTION_CATALOG:
+			catalog_function_called = true;
 			cext_tracker_refuse(CEXT_BYPASS_CATALOG);
+			break;
+		case CEXT_FUNCTION_C:
+			c_function_called = true;
+			break;
 	}
-	else if (current != NULL)
-	{
-		HeapTuple	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-
-		if (settings_read)
-			current->varies = true;
-		if (session_function_called)
-			cext_tracker_refuse(CEXT_BYPASS_SESSION_FUNCTION);
-		if (HeapTupleIsValid(tup))
-		{
-			if (((Form_pg_proc) GETSTRUCT(tup))->prolang == ClanguageId)
-				current->varies = true;
-			ReleaseSysCache(tup);
-		}
-	}
+	if (current == NULL || funcid < FirstNormalObjectId)
+		return;
+	if (settings_read || c_function_called)
+		current->varies = true;
+	if (session_function_called)
+		cext_tracker_refuse(CEXT_BYPASS_SESSION_FUNCTION);
+	if (catalog_function_called)
+		cext_tracker_refuse(CEXT_BYPASS_CATALOG);
 }
 
 static void
@@ -369,7 +374,7 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 static void
 xact_callback(XactEvent event, void *arg)
 {
-	session_function_called = false;
+	session_function_called = catalog_function_called = c_function_called = false;
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
 		event == XACT_EVENT_PREPARE)
 		current = NULL;

@@ -21,3 +21,10 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION cext_test_waiting() IS
 	'backends that are stopped, and where';
+
+CREATE FUNCTION cext_test_setting() RETURNS integer
+AS 'MODULE_PATHNAME'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION cext_test_setting() IS
+	'cext_test.query_jitter, read as an extension reads its own settings';

@@ -70,6 +70,7 @@ void		_PG_init(void);
 PG_FUNCTION_INFO_V1(cext_test_hold);
 PG_FUNCTION_INFO_V1(cext_test_release);
 PG_FUNCTION_INFO_V1(cext_test_waiting);
+PG_FUNCTION_INFO_V1(cext_test_setting);
 
 typedef enum Point
 {
@@ -349,6 +350,13 @@ cext_test_waiting(PG_FUNCTION_ARGS)
 		}
 	}
 	return (Datum) 0;
+}
+
+/* cext_test_setting() returns integer: what current_setting() would, unseen */
+Datum
+cext_test_setting(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(query_jitter);
 }
 
 
