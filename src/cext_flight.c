@@ -22,13 +22,15 @@
  * waiting for", so that its callers neither queue up behind each other now nor
  * wait the next time.
  *
- * A claim is given back when its fill ends, also by an error, and when its
- * backend exits.  After a crash shared memory starts anew.
+ * A claim is given back when its fill ends, also by an error, and at the latest
+ * when the subtransaction that took it aborts or its backend exits: much can fail
+ * between claiming and computing.  After a crash shared memory starts anew.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
@@ -60,6 +62,7 @@ typedef struct Held
 {
 	Claim	   *claim;
 	uint64		owner;
+	int			level;			/* nesting level of the subtransaction */
 } Held;
 
 #define STAMP_UNKNOWN	PG_UINT64_MAX
@@ -128,10 +131,27 @@ give_back_all(int code, Datum arg)
 }
 
 static void
+give_back_at_abort(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+		give_back_all(0, (Datum) 0);
+}
+
+static void
+give_back_at_subabort(SubXactEvent event, SubTransactionId mySubid,
+					  SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		while (nheld > 0 && held[nheld - 1].level >= GetCurrentTransactionNestLevel())
+			give_back();
+}
+
+static void
 hold(Claim *claim, uint64 owner)
 {
 	held[nheld].claim = claim;
 	held[nheld].owner = owner;
+	held[nheld].level = GetCurrentTransactionNestLevel();
 	nheld++;
 }
 
@@ -174,6 +194,8 @@ cext_flight_begin(uint64 hash, const CextTag *tags, int ntags, TimestampTz deadl
 	if (!registered)
 	{
 		before_shmem_exit(give_back_all, (Datum) 0);
+		RegisterXactCallback(give_back_at_abort, NULL);
+		RegisterSubXactCallback(give_back_at_subabort, NULL);
 		registered = true;
 	}
 

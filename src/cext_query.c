@@ -129,27 +129,18 @@ fill_bypass(void)
 	return CEXT_CACHEABLE;
 }
 
-/* Look up while holding a claim, which an error gives back. */
+/* Look up while holding a claim. */
 static pg_noinline CextEntry *
 find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason,
 				TimestampTz deadline)
 {
-	CextEntry  *volatile e = NULL;
+	CextEntry  *e;
 
-	PG_TRY();
-	{
-		/* not in Redis once more, if the fill would be here as well */
-		e = cext_find_in(ident, ttl, 0, reason, NULL, !cext_storage_memory());
-		while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted() &&
-			   cext_claim_try(ident, deadline) == CEXT_CLAIM_OTHERS)
-			e = cext_find_in(ident, ttl, 0, reason, NULL, true);
-	}
-	PG_CATCH();
-	{
-		cext_flight_end(CEXT_LANDED_FAILED);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	/* not in Redis once more, if the fill would be here as well */
+	e = cext_find_in(ident, ttl, 0, reason, NULL, !cext_storage_memory());
+	while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted() &&
+		   cext_claim_try(ident, deadline) == CEXT_CLAIM_OTHERS)
+		e = cext_find_in(ident, ttl, 0, reason, NULL, true);
 	return e;
 }
 

@@ -97,6 +97,29 @@ release($holder, 'start');
 is(end_query($s[0]), '1|miss', 'an error after claiming: the next one fills');
 is(end_query($s[2]), '1|hit', 'and the next waits for it');
 
+# The same where it has been claimed, and what stands in for an error is looked for:
+# an expired entry, of a table whose name is not in the asker's caches.
+$node->safe_psql('postgres', q{
+	INSERT INTO cache_policy (name, key_pattern, ttl, stale_if_error) VALUES ('fallback', 'fallback:*', '1 second', '1 hour');
+	CREATE TABLE unnamed (v integer);
+	INSERT INTO unnamed VALUES (1);
+	CREATE FUNCTION reads_unnamed() RETURNS integer STABLE LANGUAGE sql AS 'SELECT max(v) FROM unnamed'});
+my $fallback = q{SELECT cached_json('fallback:1', 'SELECT reads_unnamed() AS v', NULL)->0->>'v', (cache_last_status()).status};
+$asker->query_safe(q{SELECT cached_json('fallback:2', 'SELECT 1 AS v', NULL)});
+is($s[1]->query_safe($fallback), '1|miss', 'filled');
+$node->poll_query_until('postgres', q{SELECT expires < now() FROM cache_entries WHERE key = 'fallback:1'});
+$locker->query_safe('BEGIN; LOCK TABLE pg_class IN ACCESS EXCLUSIVE MODE');
+begin_query($asker, $fallback);
+cancel_in_lookup();
+hold($holder, 'start');
+begin_query($s[0], $fallback);
+wait_paused($node, $s[0], 'start');
+begin_query($s[2], $fallback);
+wait_event($s[2], q{'Extension', 'CacheExtFill'});
+release($holder, 'start');
+is(end_query($s[0]), '1|miss', 'an error before computing: the next one fills');
+is(end_query($s[2]), '1|hit', 'and the next waits for it');
+
 # What was pinned is given back with the subtransaction, not only at the end:
 # nobody else could use that memory until then.
 $node->safe_psql('postgres', q{
