@@ -89,6 +89,7 @@ typedef struct Fill
 	CextIdent	before;			/* with the settings of before the query */
 	const CextIdent *varying;	/* that, if it may be needed */
 	uint64		globs;			/* resolved up to here at the stamp */
+	bool		recovery;		/* it began on a standby */
 	uint64		xmax;			/* of the snapshot */
 	CextBuffer	buf;			/* the payload */
 	Receiver	receiver;
@@ -263,7 +264,7 @@ describe_result(Fill * f, double us, CextEntryInfo *info)
 	info->nrows = f->buf.nrows;
 	info->fill_us = (uint32) Min(us, (double) PG_UINT32_MAX);
 	info->ns = cext_stats_namespace(MyDatabaseId, key, keylen);
-	info->flags = RecoveryInProgress() ? CEXT_ENTRY_RECOVERY : 0;
+	info->flags = f->recovery ? CEXT_ENTRY_RECOVERY : 0;
 	return true;
 }
 
@@ -356,7 +357,10 @@ row_to_jsonb(void)
 	return finfo;
 }
 
-/* Steps 1 and 2, in this order. */
+/*
+ * Steps 1 and 2, in this order.  Before them, whether the server is a standby:
+ * what is replayed until its promotion has no version.
+ */
 static void
 take_stamp(Fill * f, bool claimed)
 {
@@ -364,6 +368,8 @@ take_stamp(Fill * f, bool claimed)
 
 	if (cext_active())
 	{
+		f->recovery = RecoveryInProgress();
+		cext_prepared_recover();	/* it may have been one at the lookup */
 		cext_prepared_sweep();
 		f->globs = cext_glob_resolved();
 		stamp = cext_version_clock();

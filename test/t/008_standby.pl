@@ -41,8 +41,23 @@ $primary->safe_psql('postgres',
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', "$allowed " . cached(3)), '1|miss', 'not committed');
 
+# a fill whose snapshot is one of the standby's, and which ends when it is none
+my $filler = session($standby);
+my $holder = session($standby);
+$filler->query_safe("SET cext_test.pause = 'start'; $allowed");
+hold($holder, 'start');
+begin_query($filler, cached(4));
+wait_paused($standby, $filler, 'start');
+$primary->safe_psql('postgres', 'UPDATE item SET v = 4 WHERE id = 4');
+$primary->wait_for_catchup($standby);
+
 $primary->stop;
 $standby->promote;
+release($holder, 'start');
+is(end_query($filler), '1|miss', 'promoted in the middle of a fill');
+is(read_now($standby, 4), '4|miss', 'promoted: its result is not taken');
+is(read_now($standby, 4), '4|hit', 'promoted: another is');
+$_->quit for $filler, $holder;
 is(read_now($standby, 1), '2|miss', 'promoted: what recovery cached is dead');
 is(read_now($standby, 1), '2|hit', 'promoted: and is cached anew');
 is(read_now($standby, 2), '1|miss', 'promoted: even if it would be right');
