@@ -215,7 +215,6 @@ static const NodeTag harmless[] = {
 	T_AlterTableSpaceOptionsStmt,
 	T_AlterSystemStmt,
 	T_CreatedbStmt,
-	T_CreateRoleStmt,
 	CEXT_LATER_HARMLESS_STATEMENTS
 
 	/* their objects are seen by object_access() */
@@ -276,6 +275,23 @@ rename_scope(RenameStmt *stmt)
 	}
 }
 
+/* A new role concerns those it is made with as its members. */
+static Scope
+create_role_scope(CreateRoleStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "rolemembers") == 0 ||
+			strcmp(option->defname, "adminmembers") == 0)
+			return SCOPE_CLUSTER;
+	}
+	return SCOPE_NONE;
+}
+
 static Scope
 statement_scope(Node *stmt)
 {
@@ -293,6 +309,8 @@ statement_scope(Node *stmt)
 		case T_CreateForeignTableStmt:
 		case T_ViewStmt:
 			return SCOPE_RELATIONS;
+		case T_CreateRoleStmt:
+			return create_role_scope((CreateRoleStmt *) stmt);
 		case T_RenameStmt:
 			return rename_scope((RenameStmt *) stmt);
 		case T_AlterObjectSchemaStmt:
