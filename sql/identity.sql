@@ -291,6 +291,17 @@ RESET SESSION AUTHORIZATION;
 SELECT (probe('session', 'SELECT session_user AS u')).result <> '[{"u": "regress_id"}]' AS other;
 SELECT current_database() = result->0->>'d' AS same FROM probe('db', 'SELECT current_database() AS d');
 
+-- long queries differ as short ones do, and are not kept by the session
+SELECT 'SELECT date ''2020-02-01''::text AS d /*' || repeat('x', 1000000) || '*/' AS long \gset
+SELECT status FROM probe('long', :'long');
+SELECT result->0->>'d' AS d, status FROM probe('long', :'long');
+SELECT status FROM probe('long', :'long' || ' ');
+SET DateStyle = 'German';
+SELECT result->0->>'d' AS d, status FROM probe('long', :'long');
+RESET DateStyle;
+DO $$ BEGIN FOR i IN 1 .. 40 LOOP PERFORM cached_json('long', 'SELECT ' || i || '/*' || repeat('x', 1000000) || '*/', 60); END LOOP; END $$;
+SELECT sum(total_bytes) < 10000000 AS little FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext';
+
 DROP ROLE regress_id;
 DROP VIEW my_rows;
 DROP TABLE tenants;

@@ -9,9 +9,10 @@
  * identities equal.  Arguments longer than MAX_PLAIN_ARGS are digested too.
  *
  * A hit must not pay for the digest.  Each backend keeps the seeds of the
- * queries it used last, with the query's text, and recomputes them when one of
- * the settings has changed, which it notices by comparing their values: a few
- * dozen loads and short string comparisons, no lookup by name.
+ * queries it used last, with the query's text unless that is long, and
+ * recomputes them when one of the settings has changed, which it notices by
+ * comparing their values: a few dozen loads and short string comparisons, no
+ * lookup by name.
  *
  * Queries found to read settings by themselves (current_setting() and C
  * functions of extensions) are stored under a second identity, whose seed also
@@ -43,6 +44,7 @@
 #define MAX_PLAIN_ARGS	512
 #define FEW_SCHEMAS		16
 #define SEEDS			128		/* power of two */
+#define MAX_KEPT_QUERY	32768	/* longer ones are digested each time */
 
 /*
  * Settings that can change what a query returns.  The search path is not among
@@ -439,14 +441,31 @@ check_settings(void)
  * ----------------------------------------------------------------
  */
 
+static void
+digest_query(const CextArgs *args, uint8 *seed)
+{
+	CextDigest	d;
+
+	cext_digest_begin(&d);
+	cext_digest_add(&d, settings_digest, CEXT_SEED_SIZE);
+	cext_digest_add(&d, &args->form, 1);
+	cext_digest_add(&d, args->query, args->querylen);
+	digest_end(&d, seed);
+}
+
 static const uint8 *
 get_seed(const CextArgs *args)
 {
+	static uint8 seed_of_long[CEXT_SEED_SIZE];
 	uint64		h;
 	Seed	   *s;
-	CextDigest	d;
 
 	check_settings();
+	if (unlikely(args->querylen > MAX_KEPT_QUERY))
+	{
+		digest_query(args, seed_of_long);
+		return seed_of_long;
+	}
 	h = hash_bytes_extended((const unsigned char *) args->query, args->querylen,
 							(uint8) args->form);
 	s = &seeds[h % SEEDS];
@@ -458,11 +477,7 @@ get_seed(const CextArgs *args)
 
 	/* until it is whole again, the seed is nobody's */
 	s->generation = 0;
-	cext_digest_begin(&d);
-	cext_digest_add(&d, settings_digest, CEXT_SEED_SIZE);
-	cext_digest_add(&d, &args->form, 1);
-	cext_digest_add(&d, args->query, args->querylen);
-	digest_end(&d, s->seed);
+	digest_query(args, s->seed);
 	if (s->query == NULL || s->querylen != args->querylen || s->hash != h)
 	{
 		if (s->query != NULL)
