@@ -344,7 +344,7 @@ define_relay(void)
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("cache_ext.redis_relay_queue",
 								"Shared memory for invalidations that wait for the relay.",
-								"One transaction gets a quarter of it, and 16 MB at the most.",
+								"One transaction gets a quarter of it, and 4 MB at the most.",
 								&cext_redis_relay_queue,
 								4096,
 								64,

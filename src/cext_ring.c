@@ -55,7 +55,7 @@
 #include "cext_guc.h"
 #include "cext_ring.h"
 
-#define MAX_RECORD	((Size) 16 * 1024 * 1024)
+#define MAX_RECORD	((Size) 4 * 1024 * 1024)
 
 /* states of a record */
 #define OPEN		0
@@ -117,9 +117,9 @@ record_at(uint64 pos)
 }
 
 /*
- * One transaction gets no more than a quarter of the ring; nor than what makes
- * a message, with six bytes for one in the worst of JSON, that Redis takes and
- * the worker can hold.
+ * One transaction gets no more than a quarter of the ring; nor than makes a
+ * message, with up to six bytes of JSON for each, that gets to Redis within its
+ * timeout.  Or it would be sent again and again, and hold up all others.
  */
 Size
 cext_ring_max_len(void)
