@@ -42,6 +42,9 @@
 
 #define MAX_ROUNDS		8		/* redirections and retries */
 #define LEAST_WAIT		20		/* milliseconds worth waiting */
+#define LONGEST_WAIT	5000	/* milliseconds, of the patient */
+
+int			cext_redis_patience = 1;
 
 
 /* Of the call under way. */
@@ -89,6 +92,16 @@ unserviceable(const redisReply *reply)
 	return false;
 }
 
+/* Until when to wait for an answer. */
+static CextDeadline
+answer_deadline(const Run *run)
+{
+	int64		ms = Min((int64) cext_redis_timeout * cext_redis_patience,
+						 Max(cext_redis_timeout, LONGEST_WAIT));
+
+	return Min(cext_deadline((int) ms), run->limit);
+}
+
 /* The node to send a command to. */
 static uint16
 node_for(const CextRedisCommand *c)
@@ -118,7 +131,7 @@ get_connection(Run *run, uint16 n)
 	node->idle = false;
 	node->opened = cext_deadline(0);
 	node->conn = cext_redis_connect(&node->address, run->connect_deadline);
-	deadline = Min(cext_deadline(cext_redis_timeout), run->limit);
+	deadline = answer_deadline(run);
 	run->deadline = Max(run->deadline, deadline);
 	return node->conn;
 }
@@ -328,7 +341,7 @@ run_rounds(Run *run, int node)
 	for (int i = 0; i < cext_redis_nnodes; i++)
 		cext_redis_nodes[i].idle = cext_redis_nodes[i].failed = false;
 	run->connect_deadline = Min(cext_deadline(cext_redis_connect_timeout), run->limit);
-	run->deadline = Min(cext_deadline(cext_redis_timeout), run->limit);
+	run->deadline = answer_deadline(run);
 
 	for (int round = 0; round <= MAX_ROUNDS; round++)
 	{

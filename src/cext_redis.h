@@ -22,6 +22,12 @@ typedef struct CextRedisCommand
 								 * -1: none, for any node */
 } CextRedisCommand;
 
+/*
+ * How many times cache_ext.redis_timeout is waited for an answer; more than 1
+ * only where nobody waits for us.
+ */
+extern int	cext_redis_patience;
+
 extern bool cext_redis_run(CextRedisCommand *commands, int n);
 extern bool cext_redis_run_on(int node, bool on, CextRedisCommand *commands, int n);
 extern int	cext_redis_node_count(void);

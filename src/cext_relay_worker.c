@@ -18,8 +18,9 @@
  * messages do, because they are sent in order, and after what they announce.
  *
  * When Redis does not answer, or says that it cannot just now, the same is done
- * again after a delay that doubles up to a second; the circuit breaker decides
- * whether anything is sent then.  Events stay in the queue until all is done.
+ * again after a delay that doubles up to a second, and with twice the patience:
+ * or what takes longer than cache_ext.redis_timeout would never get through.
+ * The circuit breaker decides whether anything is sent then.  Events stay in the queue until all is done.
  * An error ends the process; the postmaster starts the next, which begins with
  * what is in the queue.
  *
@@ -49,6 +50,7 @@
 #include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_prepared.h"
+#include "cext_redis.h"
 #include "cext_redis_conf.h"
 #include "cext_relay_send.h"
 #include "cext_relay_worker.h"
@@ -58,6 +60,7 @@
 #define MAX_EVENTS		512		/* in hand */
 #define MIN_DELAY		50		/* milliseconds */
 #define MAX_DELAY		1000
+#define MAX_PATIENCE	64
 #define PREPARED_DELAY	100
 
 PGDLLEXPORT void cext_relay_main(Datum arg);
@@ -276,6 +279,7 @@ cext_relay_main(Datum arg)
 						(errmsg("cache_ext's relay waits for Redis: %s", cext_relay_error())));
 			cext_relay_note_retry(cext_relay_error());
 			delay = delay == 0 ? MIN_DELAY : Min(2 * delay, MAX_DELAY);
+			cext_redis_patience = Min(2 * cext_redis_patience, MAX_PATIENCE);
 			MemoryContextReset(context);
 			hold_off(delay);
 			continue;
@@ -284,6 +288,7 @@ cext_relay_main(Datum arg)
 		if (delay > 0)
 			ereport(LOG, (errmsg("cache_ext's relay goes on")));
 		delay = 0;
+		cext_redis_patience = 1;
 		cext_relay_note_retry(NULL);
 
 		/* waiting for Redis may have consumed a wake-up: look once more then */

@@ -166,6 +166,18 @@ sub swept
 	like($asked, qr/1:0/, 'a node is replaced: none is left out');
 	like($asked, qr/2:0/, '... nor the one that has come');
 }
+{
+	my $fake = CextFake->new(1, sub {
+		my ($which, $name) = @_;
+		usleep(500_000) if $name eq 'PUBLISH';
+		return $name eq 'CLUSTER' ? "-ERR This instance has cluster support disabled\r\n" : simple($name);
+	});
+
+	reload($node, 'cache_ext.redis_url' => url($fake->port(0)));
+	sql(q{SELECT cache_invalidate('slow')});
+	ok($node->poll_query_until('postgres', q{SELECT state = 'on' AND queue_length = 0 FROM cache_relay}),
+		'slower than the timeout: told in the end');
+}
 reload($node, 'cache_ext.redis_relay' => 'off');
 
 # --- what a server may not do
