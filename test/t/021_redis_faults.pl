@@ -297,13 +297,12 @@ ok($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats') > 100, '
 # replies of too many bytes must not take longer than the timeout
 for my $mode ('endless_line', 'flood')
 {
-	my $s = session($node);
-
 	reload($node, 'cache_ext.redis_timeout' => '60s');
+	my $s = session($node);		# knows of that
 	$s->query_safe('SELECT answer(1)');
 	$proxy->mode($mode);
 	begin_query($s, 'SELECT answer(1)');
-	my $ended = $node->poll_query_until('postgres', 'SELECT state <> \'active\' OR query_start < now() - interval \'0.3 s\' FROM pg_stat_activity WHERE pid = ' . pid_of($s));
+	$node->poll_query_until('postgres', 'SELECT state <> \'active\' OR query_start < now() - interval \'0.3 s\' FROM pg_stat_activity WHERE pid = ' . pid_of($s));
 	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
 	my $result = end_query($s);
 	# a line without end is searched again and again: it takes long to be too large
