@@ -10,7 +10,7 @@ use lib $FindBin::RealBin;
 use CextTest;
 use Test::More;
 
-my $node = new_node('main');
+my $node = new_node('main', conf => "cache_ext.worker_timeout = 0\n");
 setup($node);
 $node->safe_psql(
 	'postgres', q{
@@ -146,6 +146,8 @@ $node->safe_psql('postgres', q{
 $holder->query_safe('BEGIN; LOCK TABLE cache_warm_job');
 $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'cache_ext launcher'});
 $node->wait_for_log(qr/could not read warm jobs: canceling statement/);
+$node->append_conf('postgresql.conf', 'cache_ext.worker_timeout = 0');
+$node->reload;
 $holder->query_safe('COMMIT');
 wait_for(q{SELECT count(*) = 1 FROM cache_warm_progress WHERE job = 'unread' AND state = 'done'}, 'it is not read');
 pass('jobs that could not be read are read later');
