@@ -1131,7 +1131,7 @@ CREATE VIEW cache_recommendations AS
 		WHERE r.fills >= '100' AND r.evictions / r.fills > '0.1'
 		UNION ALL
 		SELECT 'bypasses', 'warning', NULL,
-			   pg_catalog.format('%s %% of %s calls went past the cache, most because of: %s',
+			   pg_catalog.format('%s %% of %s calls went past the cache; since the last reset, most because of: %s',
 								 pg_catalog.round(('100' * r.bypasses / (r.lookups + r.bypasses))::numeric, 1),
 								 r.lookups + r.bypasses, b.reason),
 			   b.description
