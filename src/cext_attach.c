@@ -15,7 +15,8 @@
  * So a plain table gets statement triggers with transition tables for its own
  * sessions and a row trigger for replicas; a partitioned table, a member of an
  * inheritance tree or a foreign table gets row triggers that always fire.
- * TRUNCATE has a trigger on each table of a tree.
+ * TRUNCATE has a trigger on each table of a tree; for partitions made later,
+ * cext_ddl.c sees one, but not if it is the apply worker's.
  *
  * Everything is done by SQL as the caller, who must own the table.  Operators
  * are named with their schema: the search path is not to be trusted.
