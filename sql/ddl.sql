@@ -352,3 +352,21 @@ DROP TYPE mood, couple CASCADE;
 DROP DOMAIN positive;
 DROP SCHEMA first, second CASCADE;
 RESET client_min_messages;
+
+-- a function that can do without a table notices when there is one, and so does
+-- what stands on its answer
+CREATE FUNCTION perhaps() RETURNS bigint STABLE LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (SELECT count(*) FROM not_yet);
+EXCEPTION WHEN undefined_table THEN
+	RETURN -1;
+END
+$$;
+SELECT * FROM probe('outer', $q$SELECT cached_json('perhaps', 'SELECT perhaps() AS n', 300) AS n$q$);
+SELECT * FROM probe('outer', $q$SELECT cached_json('perhaps', 'SELECT perhaps() AS n', 300) AS n$q$);
+SELECT * FROM probe('perhaps', 'SELECT perhaps() AS n');
+CREATE TABLE not_yet AS SELECT 1 AS a;
+SELECT * FROM probe('outer', $q$SELECT cached_json('perhaps', 'SELECT perhaps() AS n', 300) AS n$q$);
+SELECT * FROM probe('perhaps', 'SELECT perhaps() AS n');
+DROP TABLE not_yet;
+DROP FUNCTION perhaps();

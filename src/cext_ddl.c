@@ -70,7 +70,10 @@ invalidate_relation(Oid relid, const char *relname)
 {
 	cext_inval_relation_tree(relid);
 	if (relname != NULL)
+	{
 		cext_inval_add(cext_tag_name(MyDatabaseId, relname));
+		cext_inval_add(cext_tag_name(MyDatabaseId, CEXT_ANY_NAME));
+	}
 }
 
 /*

@@ -134,6 +134,7 @@ cext_tracker_pop(CextTracker *tracker, const char *key, int keylen)
 		add_tag(outer, lfirst_int(lc));
 	outer->expires = Min(outer->expires, tracker->expires);
 	outer->varies |= tracker->varies;
+	outer->caught |= tracker->caught;
 	if (tracker->reason != CEXT_CACHEABLE)
 		outer->reason = tracker->reason;
 }
@@ -263,6 +264,9 @@ cext_tracker_tags(CextTracker *t, const char *key, int keylen,
 			return 0;
 	}
 
+	if (t->caught)
+		all = list_append_unique_int(all, cext_tag_name(MyDatabaseId, CEXT_ANY_NAME));
+
 	*tags = palloc((list_length(all) + list_length(t->inherited) + nown + 2) *
 				   sizeof(CextTag));
 	(*tags)[n++] = CEXT_TAG_CLUSTER;
@@ -380,6 +384,20 @@ xact_callback(XactEvent event, void *arg)
 		current = NULL;
 }
 
+/*
+ * A function has caught an error, maybe that a table does not exist.  Which, is
+ * not known, so any that comes into being may make the answer another one.
+ */
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+				 SubTransactionId parentSubid, void *arg)
+{
+	if (likely(current == NULL) || event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (CextTracker *t = current; t != NULL; t = t->parent)
+		t->caught = true;
+}
+
 void
 cext_tracker_init(void)
 {
@@ -388,4 +406,5 @@ cext_tracker_init(void)
 	prev_object_access = object_access_hook;
 	object_access_hook = object_access;
 	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
 }

@@ -24,6 +24,7 @@ typedef struct CextTracker
 	MemoryContext context;
 	CextBypass	reason;			/* why not to store, so far */
 	bool		varies;			/* reads settings by itself */
+	bool		caught;			/* an error: perhaps something was not there */
 	bool		rls_covered;
 	List	   *rels;			/* relations read; OIDs, distinct */
 	List	   *inherited;		/* tags of entries read by nested calls */
