@@ -225,6 +225,31 @@ CALL public.right('t', 'ALTER SCHEMA third RENAME TO first');
 CALL public.try('DROP TABLE first.t');
 RESET search_path;
 
+-- names of relations that a query looks up as it runs, and a type that a table's hides
+CREATE TABLE others AS SELECT * FROM queries;
+TRUNCATE queries;
+CREATE TABLE named (a integer);
+CREATE TABLE names AS SELECT 'named'::regclass::oid AS o, 'named'::text AS n;
+CREATE DOMAIN hidden AS integer;
+INSERT INTO queries (n, key, query) VALUES
+	(1, 'out', 'SELECT o::regclass::text FROM names'), (2, 'json', 'SELECT o::regclass FROM names'), (3, 'array', 'SELECT ARRAY[o]::regclass[] FROM names'),
+	(4, 'type', 'SELECT ''7''::hidden::text'), (5, 'none', 'SELECT n FROM names');
+CALL try('SELECT 1');
+CALL try('ALTER TABLE named RENAME TO renamed');
+CALL try('CREATE TABLE named (b integer)');
+CALL try('DROP TABLE named', 'ALTER TABLE renamed RENAME TO named');
+SET search_path = first, public;
+CALL try('CREATE TABLE first.named ()');
+CALL try('DROP TABLE first.named');
+CALL try('CREATE TABLE first.hidden (a integer)');
+CALL try('DROP TABLE first.hidden');
+RESET search_path;
+DROP TABLE named, names;
+DROP DOMAIN hidden;
+TRUNCATE queries;
+INSERT INTO queries SELECT * FROM others;
+DROP TABLE others;
+
 -- a temporary table hides one: only for its session, only while it lasts
 SELECT fill();
 SELECT status FROM probe('u2', 'SELECT * FROM u');

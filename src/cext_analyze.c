@@ -19,6 +19,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
@@ -31,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cext_analyze.h"
 #include "cext_compat.h"
@@ -170,7 +173,8 @@ is_catalog_function(Oid funcid)
 		funcid == F_PG_COLUMN_COMPRESSION ||
 		func_volatile(funcid) != PROVOLATILE_STABLE)
 		return false;
-	if (funcid == F_REGCLASS || funcid == F_ROW_SECURITY_ACTIVE_OID ||
+	if (funcid == F_REGCLASS || funcid == F_FORMAT_TYPE ||
+		funcid == F_ROW_SECURITY_ACTIVE_OID ||
 		funcid == F_ROW_SECURITY_ACTIVE_TEXT)
 		return true;
 	name = get_func_name(funcid);
@@ -259,6 +263,30 @@ cext_function_kind(Oid funcid)
 	known_functions[i].funcid = funcid;
 	known_functions[i].kind = kind;
 	return kind;
+}
+
+/* Does the text of a value of this type name a relation, or its row type? */
+bool
+cext_type_has_names(Oid type)
+{
+	Oid			element;
+	TupleDesc	desc;
+	bool		result = false;
+
+	check_stack_depth();
+	type = getBaseType(type);
+	if (type == REGCLASSOID || type == REGTYPEOID)
+		return true;
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return cext_type_has_names(element);
+	if (get_typtype(type) != TYPTYPE_COMPOSITE)
+		return false;
+	desc = lookup_rowtype_tupdesc_copy(type, -1);
+	for (int i = 0; i < desc->natts && !result; i++)
+		result = !TupleDescAttr(desc, i)->attisdropped &&
+			cext_type_has_names(TupleDescAttr(desc, i)->atttypid);
+	return result;
 }
 
 
@@ -482,6 +510,27 @@ cext_types_made(Query *query)
 
 	types_walker((Node *) query, &types);
 	return types;
+}
+
+static bool
+conversion_walker(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, conversion_walker, arg, 0);
+	if (IsA(node, CoerceViaIO) &&
+		(cext_type_has_names(((CoerceViaIO *) node)->resulttype) ||
+		 cext_type_has_names(exprType((Node *) ((CoerceViaIO *) node)->arg))))
+		return true;
+	return expression_tree_walker(node, conversion_walker, arg);
+}
+
+/* Does the query make text of names of relations, or the reverse? */
+bool
+cext_converts_names(Query *query)
+{
+	return conversion_walker((Node *) query, NULL);
 }
 
 /*

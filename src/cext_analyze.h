@@ -35,5 +35,7 @@ extern List *cext_types_made(Query *query);
 extern CextBypass cext_classify(Query *query, bool *user_functions,
 								bool *reads_settings);
 extern CextFunctionKind cext_function_kind(Oid funcid);
+extern bool cext_type_has_names(Oid type);
+extern bool cext_converts_names(Query *query);
 
 #endif							/* CEXT_ANALYZE_H */

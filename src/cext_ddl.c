@@ -69,11 +69,14 @@ static void
 invalidate_relation(Oid relid, const char *relname)
 {
 	cext_inval_relation_tree(relid);
-	if (relname != NULL)
-	{
-		cext_inval_add(cext_tag_name(MyDatabaseId, relname));
-		cext_inval_add(cext_tag_name(MyDatabaseId, CEXT_ANY_NAME));
-	}
+	cext_inval_add(cext_tag_any_name(MyDatabaseId));
+	if (relname == NULL)
+		return;
+	cext_inval_add(cext_tag_name(MyDatabaseId, relname));
+
+	/* what queries read a type by this name is not known */
+	if (cext_temptype_hides(relname))
+		cext_inval_add(cext_tag_database(MyDatabaseId));
 }
 
 /*

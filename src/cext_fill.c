@@ -426,6 +426,8 @@ plan_query(Fill * f)
 		cext_tracker_type(args->types[i]);
 	foreach(lc, cext_types_made(f->query))
 		cext_tracker_type(lfirst_oid(lc));
+	if (cext_converts_names(f->query))
+		cext_tracker_names();
 	plan = cext_plan_query(f->query, args->query,
 						   user_functions ? 0 : CURSOR_OPT_PARALLEL_OK,
 						   bind_arguments(args, f->types));
@@ -450,6 +452,9 @@ open_receiver(Fill * f)
 										   ALLOCSET_DEFAULT_SIZES);
 	if (f->call->args.form == 'j')
 	{
+		for (int i = 0; i < desc->natts; i++)
+			if (cext_type_has_names(TupleDescAttr(desc, i)->atttypid))
+				cext_tracker_names();
 		r->pub.receiveSlot = receive_json;
 		r->desc = BlessTupleDesc(desc);
 		r->to_jsonb = row_to_jsonb();

@@ -97,9 +97,12 @@ is_row_type(Oid type)
 	return OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE;
 }
 
-/* Does any schema but the temporary ones have a type of this name of its own? */
-static bool
-hides_type(const char *name)
+/*
+ * Does any schema but the temporary ones have a type of this name that is none
+ * of a relation?  A relation's row type may then hide it.
+ */
+bool
+cext_temptype_hides(const char *name)
 {
 	CatCList   *list = SearchSysCacheList1(TYPENAMENSP, CStringGetDatum(name));
 	bool		result = false;
@@ -164,7 +167,7 @@ cext_temptype_matters(void)
 	{
 		Oid			type = temporary_type(lfirst(lc), temp);
 
-		if (OidIsValid(type) && (!is_row_type(type) || hides_type(lfirst(lc))))
+		if (OidIsValid(type) && (!is_row_type(type) || cext_temptype_hides(lfirst(lc))))
 			return true;
 		gone |= !OidIsValid(type);
 	}

@@ -10,6 +10,7 @@
 
 extern void cext_temptype_named(Oid type);
 extern bool cext_temptype_matters(void);
+extern bool cext_temptype_hides(const char *name);
 extern void cext_temptype_tidy(void);
 
 #endif							/* CEXT_TEMPTYPE_H */

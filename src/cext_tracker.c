@@ -203,6 +203,14 @@ cext_tracker_type(Oid type)
 	}
 }
 
+/* Names of relations were looked up, which ones is not known. */
+void
+cext_tracker_names(void)
+{
+	if (current != NULL)
+		add_tag(current, cext_tag_any_name(MyDatabaseId));
+}
+
 void
 cext_tracker_varies(void)
 {
@@ -265,7 +273,7 @@ cext_tracker_tags(CextTracker *t, const char *key, int keylen,
 	}
 
 	if (t->caught)
-		all = list_append_unique_int(all, cext_tag_name(MyDatabaseId, CEXT_ANY_NAME));
+		all = list_append_unique_int(all, cext_tag_any_name(MyDatabaseId));
 
 	*tags = palloc((list_length(all) + list_length(t->inherited) + nown + 2) *
 				   sizeof(CextTag));

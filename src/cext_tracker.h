@@ -41,6 +41,7 @@ extern bool cext_tracking(void);
 extern void cext_tracker_entry(CextEntry *entry);
 extern void cext_tracker_varies(void);
 extern void cext_tracker_type(Oid type);
+extern void cext_tracker_names(void);
 extern void cext_tracker_refuse(CextBypass reason);
 extern int	cext_tracker_tags(CextTracker *tracker, const char *key, int keylen,
 							  CextTag **tags, List **rels);

@@ -298,6 +298,13 @@ cext_tag_globs(Oid dbid)
 	return system_tag('g', dbid, 0);
 }
 
+/* What relations are called and where, of whatever name. */
+CextTag
+cext_tag_any_name(Oid dbid)
+{
+	return system_tag('N', dbid, 0);
+}
+
 /* A plain value, by the hash of its identity. */
 CextTag
 cext_tag_value(uint64 identity_hash)

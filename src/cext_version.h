@@ -27,8 +27,8 @@ extern CextTag cext_tag_database(Oid dbid);
 extern CextTag cext_tag_relation(Oid dbid, Oid relid);
 extern CextTag cext_tag_tree(Oid dbid, Oid relid);
 extern CextTag cext_tag_name(Oid dbid, const char *relname);
-#define CEXT_ANY_NAME	""
 extern CextTag cext_tag_globs(Oid dbid);
+extern CextTag cext_tag_any_name(Oid dbid);
 extern CextTag cext_tag_value(uint64 identity_hash);
 extern CextTag cext_tag_key(Oid dbid, const char *key, int len);
 extern CextTag cext_tag_prefix(Oid dbid, const char *prefix, int len);
