@@ -128,6 +128,26 @@ ALTER TABLE other RENAME TO latest;
 SELECT twice('SELECT id FROM t');
 DROP TABLE pg_temp.latest;
 DROP DOMAIN later, latest;
+-- so does a function of the session's own, wherever it is called
+CREATE FUNCTION pg_temp.mine() RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+CREATE OR REPLACE FUNCTION pg_temp.mine() RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 2';
+CREATE FUNCTION calls_mine() RETURNS integer STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN pg_temp.mine(); END $$;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT pg_temp.mine()', 'SELECT calls_mine()']) query;
+BEGIN;
+DROP FUNCTION pg_temp.mine();
+CREATE OPERATOR pg_temp.=== (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4ne);
+SELECT twice('SELECT id FROM t');
+ROLLBACK;
+SELECT twice('SELECT calls_mine()');
+DROP FUNCTION pg_temp.mine();
+CREATE OPERATOR pg_temp.=== (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4ne);
+SELECT twice('SELECT 1 OPERATOR(pg_temp.===) 1');
+DROP OPERATOR pg_temp.=== (integer, integer);
+CREATE COLLATION pg_temp.mine FROM "C";
+SELECT twice('SELECT ''a'' < ''B'' COLLATE pg_temp.mine');
+DROP COLLATION pg_temp.mine;
+SELECT twice('SELECT id FROM t');
+DROP FUNCTION calls_mine();
 -- names that are gone are forgotten
 SELECT used_bytes AS before FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext' \gset
 DO $$

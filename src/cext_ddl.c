@@ -34,7 +34,12 @@
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -111,6 +116,34 @@ relation_concerns_us(Oid relid, NameData *relname)
 	return result;
 }
 
+/*
+ * Note what may be temporary, and is no relation: types by their names, which are
+ * searched in pg_temp first, the others by their numbers.
+ */
+static void
+note_temporary(ObjectAccessType access, Oid classId, Oid objectId)
+{
+	if (!cext_active() || !OidIsValid(MyDatabaseId))
+		return;
+	switch (classId)
+	{
+		case TypeRelationId:
+			if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
+				cext_temptype_named(objectId);
+			break;
+		case ProcedureRelationId:
+		case OperatorRelationId:
+		case CollationRelationId:
+		case TSConfigRelationId:
+		case TSDictionaryRelationId:
+			if (access == OAT_POST_CREATE)
+				cext_temptype_created(classId, objectId);
+			break;
+		default:
+			break;
+	}
+}
+
 static void
 object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
 {
@@ -119,10 +152,8 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
 
-	if (classId == TypeRelationId &&
-		(access == OAT_POST_CREATE || access == OAT_POST_ALTER) &&
-		cext_active() && OidIsValid(MyDatabaseId))
-		cext_temptype_named(objectId);
+	if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
+		note_temporary(access, classId, objectId);
 	if (access == OAT_FUNCTION_EXECUTE || access == OAT_NAMESPACE_SEARCH ||
 		classId != RelationRelationId || !cext_active() ||
 		!OidIsValid(MyDatabaseId) || objectId < FirstNormalObjectId ||

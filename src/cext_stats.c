@@ -126,7 +126,7 @@ static const struct
 	},
 	[CEXT_BYPASS_TEMPORARY] = {
 		"temporary table",
-		"The query reads a temporary table, which only its session can see."
+		"The query reads a temporary table, or the session has temporary types or functions, which only it can see."
 	},
 	[CEXT_BYPASS_CATALOG] = {
 		"system catalog",

@@ -10,12 +10,17 @@
  * one of a function's own, a type that is none of a relation.  (Hidden relations
  * are compared entry by entry: see cext_find.c.)  Both are rare.
  *
+ * What else can be made in pg_temp, functions above all, is only found where
+ * pg_temp is named, but that may be in any function, and in another session it is
+ * another object.  So a session that has any of these goes past the cache, too.
+ *
  * The names of all types created in this session's temporary schema are kept, in
  * TopMemoryContext, without asking what became of the transaction; whether they
- * are there, and hide something, is asked of the syscache.  A name that is not
- * there is forgotten when the transaction has changed nothing so far, and could
- * not bring it back by its end: by a call of ours, which looks at them all, and
- * where there are many by the next utility statement.
+ * are there, and hide something, is asked of the syscache.  Likewise the numbers
+ * of functions and the like.  What is not there is forgotten when the transaction
+ * has changed nothing so far, and could not bring it back by its end: by a call of
+ * ours, which looks at them all, and where there are many by the next utility
+ * statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +32,7 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "utils/catcache.h"
@@ -41,7 +47,15 @@
 
 #define MANY	64
 
+/* A function or the like. */
+typedef struct TempObject
+{
+	Oid			class;
+	Oid			oid;
+} TempObject;
+
 static List *names;				/* of char *, distinct */
+static List *objects;			/* of TempObject */
 static int	many = MANY;		/* so many are worth tidying up */
 
 static void
@@ -88,6 +102,58 @@ cext_temptype_named(Oid type)
 	table_close(pg_type, AccessShareLock);
 }
 
+static bool
+is_known(Oid class, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		const TempObject *object = lfirst(lc);
+
+		if (object->class == class && object->oid == oid)
+			return true;
+	}
+	return false;
+}
+
+/* A function, or what else is found by its schema's name, has been created. */
+void
+cext_temptype_created(Oid class, Oid oid)
+{
+	Oid			temp;
+	Oid			toast;
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	bool		isnull;
+
+	GetTempNamespaceState(&temp, &toast);
+	if (!OidIsValid(temp) || is_known(class, oid))
+		return;
+	catalog = table_open(class, AccessShareLock);
+	ScanKeyInit(&key, get_object_attnum_oid(class), BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(oid));
+	scan = systable_beginscan(catalog, get_object_oid_index(class), true, SnapshotSelf,
+							  1, &key);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup) &&
+		DatumGetObjectId(heap_getattr(tup, get_object_attnum_namespace(class),
+									  RelationGetDescr(catalog), &isnull)) == temp)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		TempObject *object = palloc(sizeof(TempObject));
+
+		object->class = class;
+		object->oid = oid;
+		objects = lappend(objects, object);
+		MemoryContextSwitchTo(old);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
 /* Is this the row type of a table or view? */
 static bool
 is_row_type(Oid type)
@@ -125,7 +191,14 @@ temporary_type(const char *name, Oid temp)
 						   CStringGetDatum(name), ObjectIdGetDatum(temp));
 }
 
-/* Where there are many names: forget those of types that are gone. */
+static bool
+object_exists(const TempObject *object)
+{
+	return SearchSysCacheExists1(get_object_catcache_oid(object->class),
+								 ObjectIdGetDatum(object->oid));
+}
+
+/* Where there is much: forget what is gone. */
 void
 cext_temptype_tidy(void)
 {
@@ -133,7 +206,7 @@ cext_temptype_tidy(void)
 	Oid			toast;
 	ListCell   *lc;
 
-	if (likely(list_length(names) < many) || !IsTransactionState() ||
+	if (likely(list_length(names) + list_length(objects) < many) || !IsTransactionState() ||
 		TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return;
 	GetTempNamespaceState(&temp, &toast);
@@ -146,10 +219,19 @@ cext_temptype_tidy(void)
 		names = foreach_delete_current(names, lc);
 		pfree(name);
 	}
-	many = Max(MANY, 2 * list_length(names));
+	foreach(lc, objects)
+	{
+		TempObject *object = lfirst(lc);
+
+		if (object_exists(object))
+			continue;
+		objects = foreach_delete_current(objects, lc);
+		pfree(object);
+	}
+	many = Max(MANY, 2 * (list_length(names) + list_length(objects)));
 }
 
-/* Could what this session makes of a query depend on a temporary type? */
+/* Could what this session makes of a query depend on what is temporary? */
 bool
 cext_temptype_matters(void)
 {
@@ -158,7 +240,7 @@ cext_temptype_matters(void)
 	ListCell   *lc;
 	bool		gone = false;
 
-	if (likely(names == NIL))
+	if (likely(names == NIL && objects == NIL))
 		return false;
 	GetTempNamespaceState(&temp, &toast);
 	if (!OidIsValid(temp))
@@ -170,6 +252,12 @@ cext_temptype_matters(void)
 		if (OidIsValid(type) && (!is_row_type(type) || cext_temptype_hides(lfirst(lc))))
 			return true;
 		gone |= !OidIsValid(type);
+	}
+	foreach(lc, objects)
+	{
+		if (object_exists(lfirst(lc)))
+			return true;
+		gone = true;
 	}
 	if (gone)
 	{
