@@ -90,7 +90,8 @@ SELECT twice('SELECT calls_own()');
 COMMIT;
 DROP FUNCTION calls_own(), pg_temp.own(), pg_temp.own_plpgsql();
 CREATE TEMP TABLE temporary (a integer);
-SELECT query, twice(query) FROM unnest(ARRAY['SELECT * FROM temporary', 'SELECT count(*) FROM t, temporary', 'SELECT stable_temp()', 'SELECT (SELECT max(a) FROM temporary)', 'SELECT id FROM t']) query;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT * FROM temporary', 'SELECT count(*) FROM t, temporary', 'SELECT stable_temp()', 'SELECT (SELECT max(a) FROM temporary)',
+	'SELECT ''temporary''::regclass::oid', 'SELECT ''temporary''::regtype::oid', 'SELECT * FROM (SELECT ''temporary''::regtype::oid AS a) s', 'SELECT ''t''::regclass::oid', 'SELECT id FROM t']) query;
 CREATE TEMP VIEW temp_view AS SELECT id FROM t;
 SELECT twice('SELECT * FROM temp_view');
 DROP VIEW temp_view;
@@ -179,8 +180,9 @@ DROP SCHEMA aside CASCADE;
 -- or the row type of a table that is only named as a type
 CREATE TABLE shape (a integer);
 SELECT probe('shape', query) FROM unnest(ARRAY[$$SELECT row_to_json(jsonb_populate_record(NULL::shape, '{"a":1,"b":2}'))$$,
-	$$SELECT row_to_json('(1)'::shape)$$, $$SELECT row_to_json(ROW(1)::shape)$$, $$SELECT json_agg(x) FROM unnest(NULL::shape[]) x$$]) query;
+	$$SELECT row_to_json('(1)'::shape)$$, $$SELECT 'shape'::regtype::oid = 'public.shape'::regtype::oid AS same$$, $$SELECT '4000000000'::regtype::oid$$, $$SELECT row_to_json(ROW(1)::shape)$$, $$SELECT json_agg(x) FROM unnest(NULL::shape[]) x$$]) query;
 CREATE TEMP TABLE shape (a integer, b integer);
+SELECT probe('shape', $$SELECT 'shape'::regtype::oid = 'public.shape'::regtype::oid AS same$$);
 SELECT probe('shape', $$SELECT row_to_json(jsonb_populate_record(NULL::shape, '{"a":1,"b":2}'))$$);
 DROP TABLE pg_temp.shape;
 ALTER TABLE shape ADD b integer;

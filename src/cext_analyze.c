@@ -104,6 +104,20 @@ relation_bypass(Oid relid)
 	return result;
 }
 
+/* Is it temporary, be it named only? */
+static bool
+relation_is_temporary(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tup))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(tup))->relpersistence == RELPERSISTENCE_TEMP;
+	ReleaseSysCache(tup);
+	return result;
+}
+
 /* ... reading those of this plan? */
 CextBypass
 cext_plan_bypass(PlannedStmt *stmt)
@@ -123,6 +137,13 @@ cext_plan_bypass(PlannedStmt *stmt)
 		reason = relation_bypass(rte->relid);
 		if (reason != CEXT_CACHEABLE)
 			return reason;
+	}
+
+	/* a regclass constant is another in each session */
+	foreach(lc, stmt->relationOids)
+	{
+		if (relation_is_temporary(lfirst_oid(lc)))
+			return CEXT_BYPASS_TEMPORARY;
 	}
 	return CEXT_CACHEABLE;
 }
@@ -457,6 +478,10 @@ classify_walker(Node *node, void *arg)
 			 ((TableSampleClause *) node)->repeatable == NULL &&
 			 cext_volatile_functions == CEXT_VOLATILE_BYPASS)
 		c->reason = CEXT_BYPASS_VOLATILE;
+	else if (IsA(node, Const) && ((Const *) node)->consttype == REGTYPEOID &&
+			 c->reason == CEXT_CACHEABLE && !((Const *) node)->constisnull &&
+			 relation_is_temporary(get_typ_typrelid(DatumGetObjectId(((Const *) node)->constvalue))))
+		c->reason = CEXT_BYPASS_TEMPORARY;
 	else if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
@@ -471,14 +496,23 @@ classify_walker(Node *node, void *arg)
 	return expression_tree_walker(node, classify_walker, arg);
 }
 
-/* The types, added to a list, that are named where a value is made. */
+/* The types, added to a list, that are named, where a value is made or as one. */
 static bool
 types_walker(Node *node, void *arg)
 {
 	List	  **types = arg;
+	Oid			named;
 
 	if (node == NULL)
 		return false;
+	if (IsA(node, Const) && ((Const *) node)->consttype == REGTYPEOID &&
+		!((Const *) node)->constisnull)
+	{
+		named = DatumGetObjectId(((Const *) node)->constvalue);
+		if (named >= FirstNormalObjectId && SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(named)))
+			*types = list_append_unique_oid(*types, named);
+		return false;
+	}
 	switch (nodeTag(node))
 	{
 		case T_Query:
