@@ -139,7 +139,7 @@ cext_redis_nodes_ready(void)
 	{
 		cext_redis_disconnect();
 		if (cext_redis_nodes == NULL)
-			cext_redis_nodes = malloc(CEXT_REDIS_NODES * sizeof(CextRedisNode));
+			cext_redis_nodes = calloc(CEXT_REDIS_NODES, sizeof(CextRedisNode));
 		if (cext_redis_nodes == NULL)
 			return cext_redis_fail("out of memory");
 		for (int i = 0; i < cext_redis_target->nseeds; i++)
