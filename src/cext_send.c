@@ -331,7 +331,7 @@ put_message(const char *message)
 	/* only read */
 	buf.data = unconstify(char *, message) + MESSAGE_HEADER;
 	buf.len = buf.maxlen = MESSAGE_SIZE(message) - MESSAGE_HEADER;
-	buf.cursor = message[0];
+	buf.cursor = (unsigned char) message[0];
 	pq_endmessage_reuse(&buf);
 }
 
