@@ -390,6 +390,18 @@ SET ROLE regress_bob;
 SELECT outcome, reason FROM cache_explain('x', 'SELECT 1', 60);
 RESET ROLE;
 
+-- a function that one may not call is not looked at more closely
+CREATE FUNCTION forbidden() RETURNS SETOF integer LANGUAGE internal AS 'generate_series_int4';
+SET allow_system_table_mods = on;
+UPDATE pg_proc SET prolang = l.oid, probin = 'no_library' FROM pg_language l
+	WHERE proname = 'forbidden' AND lanname = 'c';
+RESET allow_system_table_mods;
+REVOKE EXECUTE ON FUNCTION forbidden() FROM PUBLIC;
+SET ROLE regress_bob;
+SELECT * FROM forbidden();
+RESET ROLE;
+DROP FUNCTION forbidden();
+
 DROP FUNCTION ask(text) CASCADE;
 DROP FUNCTION ask_as_owner(), count_notes();
 DROP TABLE notes, others;

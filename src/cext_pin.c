@@ -117,19 +117,23 @@ cext_pin_note(struct CextEntry *e)
 	pins[npins++].level = GetCurrentTransactionNestLevel();
 }
 
-/* Give a pin back. */
+/*
+ * Give a pin back.  Of several notes of the same entry it is the innermost one
+ * that goes: what an abort of a subtransaction gives back is then none that is
+ * still in use further out, whoever took which.
+ */
 void
 cext_pin_drop(struct CextEntry *e)
 {
-	for (int i = npins - 1; i >= 0; i--)
-	{
-		if (pins[i].entry == e)
-		{
-			pins[i] = pins[--npins];
-			release_entry(e);
-			return;
-		}
-	}
+	int			found = -1;
+
+	for (int i = 0; i < npins; i++)
+		if (pins[i].entry == e && (found < 0 || pins[i].level > pins[found].level))
+			found = i;
+	if (found < 0)
+		return;
+	pins[found] = pins[--npins];
+	release_entry(e);
 }
 
 /* May a pin be kept for longer?  Some are left for lookups. */

@@ -23,6 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "cext_analyze.h"
 #include "cext_compat.h"
 #include "cext_guc.h"
 #include "cext_pattern.h"
@@ -52,14 +53,18 @@ cext_read_kind(Oid funcid)
 {
 	int			i = funcid % lengthof(known_functions);
 	FmgrInfo	flinfo;
-	CextReadKind kind;
+	CextReadKind kind = CEXT_READ_NONE;
 
 	if (likely(known_functions[i].funcid == funcid))
 		return known_functions[i].kind;
-	fmgr_info(funcid, &flinfo);
-	kind = flinfo.fn_addr == cached_query ? CEXT_READ_QUERY :
-		flinfo.fn_addr == cached_rows ? CEXT_READ_ROWS :
-		flinfo.fn_addr == cached_json ? CEXT_READ_JSON : CEXT_READ_NONE;
+	/* no other library is to be loaded before it is asked who may */
+	if (cext_function_kind(funcid) == CEXT_FUNCTION_OURS)
+	{
+		fmgr_info(funcid, &flinfo);
+		kind = flinfo.fn_addr == cached_query ? CEXT_READ_QUERY :
+			flinfo.fn_addr == cached_rows ? CEXT_READ_ROWS :
+			flinfo.fn_addr == cached_json ? CEXT_READ_JSON : CEXT_READ_NONE;
+	}
 	known_functions[i].funcid = funcid;
 	known_functions[i].kind = kind;
 	return kind;
