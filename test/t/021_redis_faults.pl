@@ -294,10 +294,11 @@ for my $mode (CextProxy::modes())
 }
 ok($node->safe_psql('postgres', 'SELECT redis_errors FROM cache_stats') > 100, 'counted');
 
-# replies of too many bytes must not take longer than the timeout
+# replies of too many bytes must not take longer than the timeout; nor when asked
+# for once more, over another connection
 for my $mode ('endless_line', 'flood')
 {
-	reload($node, 'cache_ext.redis_timeout' => '60s');
+	reload($node, 'cache_ext.redis_timeout' => '60s', 'cache_ext.redis_connect_timeout' => '60s');
 	my $s = session($node);		# knows of that
 	$s->query_safe('SELECT answer(1)');
 	$proxy->mode($mode);
@@ -310,7 +311,7 @@ for my $mode ('endless_line', 'flood')
 		"$mode: can be canceled");
 	$s->quit;
 	$proxy->mode('pass');
-	reload($node, 'cache_ext.redis_timeout' => '100');
+	reload($node, 'cache_ext.redis_timeout' => '100', 'cache_ext.redis_connect_timeout' => '250');
 	recovers("$mode, canceled");
 }
 
