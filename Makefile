@@ -124,6 +124,7 @@ OBJS = \
 	src/cext_args.o \
 	src/cext_identity.o \
 	src/cext_policy.o \
+	src/cext_function.o \
 	src/cext_analyze.o \
 	src/cext_tracker.o \
 	src/cext_flight.o \

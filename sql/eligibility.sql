@@ -70,6 +70,17 @@ SELECT query, twice(query) FROM unnest(ARRAY[
 	'SELECT has_table_privilege(''t'', ''SELECT'')', 'SELECT row_security_active(''t'')', 'SELECT ''t''::text::regclass = ''t''::regclass',
 	'SELECT last_value FROM seq', 'SELECT count(*) FROM t JOIN pg_class ON oid = id', 'SELECT count(*) >= 0 FROM cache_entries']) query;
 SELECT twice('SELECT stable_catalog()');
+-- row locks, VACUUM FULL and CLUSTER change system columns, and invalidate nothing that shows a row's place
+CREATE VIEW v_ctid AS SELECT ctid AS place, id FROM t;
+CREATE FUNCTION whereabouts() RETURNS SETOF tid STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT ctid FROM t; END $$;
+CREATE FUNCTION locked() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN EXISTS (SELECT FROM t WHERE xmax <> 0); END $$;
+CREATE FUNCTION other_rows() RETURNS bigint STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM t a JOIN t b ON a.ctid < b.ctid); END $$;
+SELECT query, twice(query) FROM unnest(ARRAY['SELECT ctid FROM t', 'SELECT xmin, xmax FROM t', 'SELECT id FROM t WHERE ctid = ''(0,1)''', 'SELECT id FROM t WHERE ctid > ''(0,1)''',
+	'SELECT count(*) FROM t a JOIN t b ON a.ctid < b.ctid', 'SELECT * FROM (SELECT cmin FROM t) s', 'SELECT (SELECT a.xmax FROM t b LIMIT 1) FROM t a', 'SELECT id FROM v_ctid ORDER BY place',
+	'SELECT place FROM v_ctid', 'SELECT whereabouts()', 'SELECT locked()', 'SELECT other_rows()',
+	'SELECT tableoid = ''t''::regclass FROM t', 'SELECT t FROM t', 'SELECT id FROM v_ctid']) query;
+DROP VIEW v_ctid;
+DROP FUNCTION whereabouts(), locked(), other_rows();
 -- and if that is no longer to be seen, as PL/pgSQL initializes an expression once a transaction
 CREATE FUNCTION stable_lookup() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN to_regclass('t') IS NOT NULL; END $$;
 BEGIN;

@@ -23,8 +23,8 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "cext_analyze.h"
 #include "cext_compat.h"
+#include "cext_function.h"
 #include "cext_guc.h"
 #include "cext_pattern.h"
 #include "cext_policy.h"

@@ -144,6 +144,10 @@ static const struct
 		"session function",
 		"The query calls a function whose result belongs to the session or the snapshot."
 	},
+	[CEXT_BYPASS_SYSTEM_COLUMN] = {
+		"system column",
+		"The query reads a system column, which row locks, VACUUM FULL or CLUSTER change without the row."
+	},
 	[CEXT_BYPASS_QUERY_WROTE] = {
 		"query wrote",
 		"The query itself wrote something, in a function that it calls."

@@ -38,6 +38,7 @@
 
 #include "cext_analyze.h"
 #include "cext_compat.h"
+#include "cext_function.h"
 #include "cext_guc.h"
 #include "cext_relation.h"
 #include "cext_tracker.h"
@@ -323,6 +324,9 @@ executor_start(QueryDesc *queryDesc, int eflags)
 		prev_executor_start(queryDesc, eflags);
 	else
 		standard_ExecutorStart(queryDesc, eflags);
+	if (unlikely(current != NULL) && queryDesc->planstate != NULL &&
+		cext_plan_reads_system_columns(queryDesc->planstate, NULL))
+		cext_tracker_refuse(CEXT_BYPASS_SYSTEM_COLUMN);
 }
 
 /* A setting has been read past current_setting(). */
