@@ -23,7 +23,6 @@ sub conf
 shared_preload_libraries = 'cache_ext, cext_test'
 log_statement = none
 restart_after_crash = on
-autovacuum = off
 };
 }
 
