@@ -23,6 +23,9 @@ sub set_sync
 	$node->reload;
 	$node->poll_query_until('postgres',
 		"SELECT current_setting('synchronous_standby_names') = '$names'");
+	# it is the checkpointer that makes commits wait, and it looks at its settings
+	# between two checkpoints
+	$node->safe_psql('postgres', 'CHECKPOINT; CHECKPOINT');
 	return;
 }
 
