@@ -37,6 +37,8 @@ my $connstr = $publisher->connstr . ' dbname=postgres';
 $subscriber->safe_psql('postgres',
 	"CREATE SUBSCRIPTION sub CONNECTION '$connstr' PUBLICATION pub WITH (two_phase = true)");
 $subscriber->wait_for_subscription_sync($publisher, 'sub');
+$subscriber->poll_query_until('postgres', q{SELECT subtwophasestate = 'e' FROM pg_subscription})
+  or die 'no two-phase commit';
 
 my %reads = (
 	item => [ 'item:1', 'SELECT v FROM item WHERE id = 1' ],
@@ -67,6 +69,10 @@ sub applied
 	$subscriber->poll_query_until('postgres', "SELECT v = $expected FROM ($query) q")
 	  or die 'not applied';
 	is(get($name), "$expected|miss", "$what: invalidated");
+	# what was read between the row's being visible and the end of the commit does
+	# not stay
+	$publisher->wait_for_catchup('sub');
+	like(get($name), qr/^$expected\|(hit|miss)$/, "$what: as before");
 	is(get($name), "$expected|hit", "$what: cached again");
 	return;
 }
