@@ -8,38 +8,64 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use CextTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main', conf => qq{
 cache_ext.memory = '256MB'
 cache_ext.max_entry_size = '128MB'
+cache_ext.coalesce_timeout = '1h'
 });
 setup($node);
 
 my $holder = session($node);
-my $timeout = q{SET statement_timeout = '1s'};
 my %message = (
 	cancel => qr/canceling statement due to user request/,
 	timeout => qr/canceling statement due to statement timeout/);
+
+# Arrange something that statement_timeout may interrupt: $arrange is given the
+# session's limit and says whether all is as it should be before that is over.  On
+# a slow machine it may take more time; $undo then makes an end of what there is.
+sub arrange
+{
+	my ($how, $arrange, $undo) = @_;
+
+	for (my $limit = 1; $limit < $PostgreSQL::Test::Utils::timeout_default; $limit *= 2)
+	{
+		return if $arrange->($how eq 'timeout' ? "SET statement_timeout = '${limit}s'" : 'SET statement_timeout = 0');
+		last if $how ne 'timeout';
+		note "$limit s were not enough";
+		$undo->();
+	}
+	die 'it is never as it should be';
+}
+
+# Wait until a session's query is where the condition says, or at its end; the
+# time is the server's before it was sent.
+sub reaches
+{
+	my ($s, $since, $there) = @_;
+	my $pid = pid_of($s);
+
+	$node->poll_query_until('postgres',
+		"SELECT ($there) OR state <> 'active' AND query_start > '$since' FROM pg_stat_activity WHERE pid = $pid")
+	  or die "backend $pid is neither there nor anywhere";
+	return;
+}
+
+sub is_true { my ($condition) = @_; return $node->safe_psql('postgres', "SELECT $condition") eq 't'; }
+sub server_time { return $node->safe_psql('postgres', 'SELECT clock_timestamp()'); }
+sub paused { my ($s, $point) = @_; return "EXISTS (SELECT FROM cext_test_waiting() w WHERE w.pid = " . pid_of($s) . " AND point = '$point')"; }
+sub waits { my ($s, $what) = @_; return "EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = " . pid_of($s) . " AND $what)"; }
 
 # Interrupt a session's query by one of three means.
 sub interrupt
 {
 	my ($s, $how) = @_;
-	my $pid = pid_of($s);
+	my $function = $how eq 'cancel' ? 'pg_cancel_backend' : 'pg_terminate_backend';
 
-	if ($how eq 'timeout')
-	{
-		# set beforehand; here it only has to pass
-		$node->poll_query_until('postgres',
-			"SELECT state <> 'active' OR clock_timestamp() > query_start + '1.1 s' FROM pg_stat_activity WHERE pid = $pid");
-	}
-	else
-	{
-		my $function = $how eq 'cancel' ? 'pg_cancel_backend' : 'pg_terminate_backend';
-
-		$node->safe_psql('postgres', "SELECT $function($pid)");
-	}
+	# the timeout was set beforehand, and comes by itself
+	$node->safe_psql('postgres', "SELECT $function(" . pid_of($s) . ')') if $how ne 'timeout';
 	return;
 }
 
@@ -75,9 +101,15 @@ for my $point (qw(plan start end))
 
 		$s->query_safe("SET cext_test.pause = '$point'");
 		hold($holder, $point);
-		$s->query_safe($timeout) if $how eq 'timeout';
-		begin_query($s, cached(1));
-		wait_paused($node, $s, $point);
+		arrange($how, sub {
+			my ($limit) = @_;
+
+			$s->query_safe($limit);
+			my $since = server_time();
+			begin_query($s, cached(1));
+			reaches($s, $since, paused($s, $point));
+			return is_true(paused($s, $point));
+		}, sub { end_query($s) });
 		interrupt($s, $how);
 		interrupted($s, $how, $name);
 		release($holder, $point);
@@ -100,15 +132,24 @@ for my $how (qw(cancel timeout terminate))
 
 		$filler->query_safe(q{SET cext_test.pause = 'start'});
 		hold($holder, 'start');
-		($victim eq 'waiter' ? $waiter : $filler)->query_safe($timeout) if $how eq 'timeout';
-		begin_query($filler, cached(1));
-		wait_paused($node, $filler, 'start');
-		begin_query($waiter, cached(1));
-		$node->poll_query_until('postgres',
-			"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = "
-			  . pid_of($waiter))
-		  or die 'no wait';
 		my ($gone, $left) = $victim eq 'waiter' ? ($waiter, $filler) : ($filler, $waiter);
+		my ($fills, $waits) = (paused($filler, 'start'), waits($waiter, q{wait_event_type = 'Extension'}));
+		arrange($how, sub {
+			my ($limit) = @_;
+
+			$gone->query_safe($limit);
+			my $since = server_time();
+			begin_query($filler, cached(1));
+			reaches($filler, $since, $fills);
+			begin_query($waiter, cached(1));
+			reaches($waiter, $since, $waits);
+			return is_true("$fills AND $waits");
+		}, sub {
+			release($holder, 'start');
+			end_query($_) for $filler, $waiter;
+			$node->safe_psql('postgres', q{SELECT cache_invalidate('item:1')});
+			hold($holder, 'start');
+		});
 		interrupt($gone, $how);
 		interrupted($gone, $how, $name);
 		release($holder, 'start');
@@ -128,9 +169,12 @@ for my $how (qw(cancel timeout terminate))
 	my $s = session($node);
 
 	$s->query_safe(q{SET work_mem = '64kB'});
-	$s->query_safe($timeout) if $how eq 'timeout';
+	$s->query_safe(q{SET statement_timeout = '1s'}) if $how eq 'timeout';
 	stop_in_replay($node, $s);
 	interrupt($s, $how);
+	# the timeout was under way when the process was stopped
+	my $since = server_time();
+	$node->poll_query_until('postgres', "SELECT clock_timestamp() > timestamptz '$since' + '1 s'") if $how eq 'timeout';
 	kill 'CONT', pid_of($s);
 	interrupted($s, $how, $name);
 	refill($name);
@@ -143,8 +187,16 @@ for my $how (qw(cancel timeout terminate))
 	my $name = "$how while reading in place";
 	my $s = session($node);
 
-	$s->query_safe($timeout) if $how eq 'timeout';
-	stop_in_place($node, $s);
+	my $waits = waits($s, q{wait_event = 'advisory'});
+	arrange($how, sub {
+		my ($limit) = @_;
+
+		$s->query_safe($limit);
+		my $since = server_time();
+		begin_query($s, $big_in_place);
+		reaches($s, $since, $waits);
+		return is_true($waits);
+	}, sub { end_query($s) });
 	interrupt($s, $how);
 	interrupted($s, $how, $name);
 	refill($name);
