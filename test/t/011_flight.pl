@@ -10,7 +10,8 @@ use lib $FindBin::RealBin;
 use CextTest;
 use Test::More;
 
-my $node = new_node('main');
+# nobody gives up waiting unless that is the question
+my $node = new_node('main', conf => "cache_ext.coalesce_timeout = '1h'\n");
 setup($node);
 $node->safe_psql(
 	'postgres', q{

@@ -12,7 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $node = new_node('main');
+# nobody gives up waiting for another's fill
+my $node = new_node('main', conf => "cache_ext.coalesce_timeout = '1h'\n");
 setup($node);
 $node->safe_psql('postgres', q{CREATE TABLE day (d date); INSERT INTO day VALUES ('2020-02-01')});
 
@@ -111,6 +112,8 @@ $node->poll_query_until('postgres', q{SELECT expires < now() FROM cache_entries 
 $locker->query_safe('BEGIN; LOCK TABLE pg_class IN ACCESS EXCLUSIVE MODE');
 begin_query($asker, $fallback);
 cancel_in_lookup();
+# what is filled now lasts until somebody else has found it
+$node->safe_psql('postgres', q{UPDATE cache_policy SET ttl = '1 hour'});
 hold($holder, 'start');
 begin_query($s[0], $fallback);
 wait_paused($node, $s[0], 'start');
