@@ -107,8 +107,13 @@ pass('and then the other');
 $holder->query_safe('SELECT pg_advisory_lock(1)');
 $node->safe_psql('postgres', q{SELECT cache_warm('one')});
 wait_worker(1, q{AND wait_event = 'advisory'});
-$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'cache_ext worker'});
-$node->poll_query_until('postgres', q{SELECT state = 'retrying' AND error ~ 'worker ended' FROM cache_warm_progress WHERE job = 'one'})
+# again and again, until it is seen before it is tried once more, which is later each time
+$node->poll_query_until('postgres', q{
+	SELECT state = 'retrying' AND error ~ 'worker ended'
+	FROM cache_warm_progress,
+		(SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		 WHERE backend_type = 'cache_ext worker' AND wait_event = 'advisory') AS t
+	WHERE job = 'one'})
   or die 'not retried';
 $holder->query_safe('SELECT pg_advisory_unlock(1)');
 $node->poll_query_until('postgres', q{SELECT state = 'done' FROM cache_warm_progress WHERE job = 'one'})
@@ -129,7 +134,8 @@ $node->poll_query_until('postgres', $alive, '5|0') or die 'not warm again';
 is_deeply([ hot(1 .. 5) ], [ ('[{"v": 1}]|hit') x 5 ], 'warm again after cache_clear');
 
 # after a crash, and with rows that have changed meanwhile
-$node->poll_query_until('postgres', q{SELECT (pg_stat_file('cache_ext.hot', true)).modification > now() - interval '1 s'})
+my $since = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+$node->poll_query_until('postgres', "SELECT (pg_stat_file('cache_ext.hot', true)).modification > '$since'")
   or die 'not noted';
 $node->stop('immediate');
 $node->append_conf('postgresql.conf', 'cache_ext.worker_limit = 0');
@@ -159,7 +165,12 @@ $node->poll_query_until('postgres', q{SELECT (pg_stat_file('cache_ext.hot', true
 
 # no room for the file
 my $temporary = $node->data_dir . '/cache_ext.hot.tmp';
-symlink('/dev/full', $temporary) or die $!;
+# it may be there for a moment
+until (symlink('/dev/full', $temporary))
+{
+	die $! if !$!{EEXIST};
+	usleep(1000);
+}
 $node->wait_for_log(qr/could not write file "cache_ext.hot.tmp"/);
 unlink $temporary;
 ok(-s $node->data_dir . '/cache_ext.hot', 'what was noted before is kept where there is no room');

@@ -54,9 +54,11 @@ sub wait_held
 	return;
 }
 
-# a job that stops at its second and third entry
+# a job that stops at its second and third entry; a new one, whose runs are counted from one
 sub start_held
 {
+	as('alice', q{DELETE FROM cache_warm_job});
+	wait_for(q{SELECT count(*) = 0 FROM cache_warm_progress}, 'jobs are still there');
 	$holder->query_safe('SELECT pg_advisory_lock(2), pg_advisory_lock(3)');
 	as('alice', q{INSERT INTO cache_warm_job (name, key, query, ttl, parameters)
 		VALUES ('held', 'held:{n}', 'SELECT held($1)', '1 h', 'SELECT n FROM generate_series(1, 3) n')});
@@ -87,7 +89,6 @@ wait_for(q{SELECT count(*) = 1 FROM cache_warm_progress WHERE job = 'next' AND s
 pass('the next launcher starts workers for the same role');
 
 # ... and a worker that ends between two launchers has not finished its job
-as('alice', q{DELETE FROM cache_warm_job});
 start_held();
 $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'cache_ext launcher'});
 $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'cache_ext worker'});
@@ -96,7 +97,6 @@ wait_for(q{SELECT count(*) = 1 FROM cache_warm_progress WHERE job = 'held' AND s
 pass('a job whose worker ended with the launcher is tried again');
 
 # who may not drop, change or copy a database ends nobody's work there
-as('alice', q{DELETE FROM cache_warm_job});
 start_held();
 like(as('bob', 'DROP DATABASE postgres', 'template1'), qr/must be owner/, 'DROP DATABASE of another');
 like(as('bob', 'ALTER DATABASE postgres CONNECTION LIMIT 5', 'template1'), qr/must be owner/, 'ALTER DATABASE of another');
@@ -117,9 +117,8 @@ $node->safe_psql('postgres', 'DROP DATABASE copy WITH (FORCE)');
 
 # a long message is cut between characters
 as('alice', q{INSERT INTO cache_warm_job (name, key, query) VALUES ('cut', 'cut', $$SELECT fail(repeat('é', 200))$$)});
-wait_for(q{SELECT count(*) = 1 FROM cache_warm_progress WHERE job = 'cut' AND error IS NOT NULL}, 'it does not fail');
-is(as('alice', q{SELECT to_json(error)::text = to_json(repeat('é', 127))::text FROM cache_warm_progress WHERE job = 'cut'}),
-	't', 'a long message');
+ok($node->poll_query_until('postgres', q{SELECT error = repeat('é', 127) FROM cache_warm_progress WHERE job = 'cut'}),
+	'a long message');
 
 # jobs of a role that is gone do not run, and are not dumped: elsewhere its number may be another's
 as('gone', q{INSERT INTO cache_warm_job (name, key, query) VALUES ('orphan', 'orphan', 'SELECT 1')});
