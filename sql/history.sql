@@ -16,6 +16,8 @@ LANGUAGE sql AS $$
 	FROM cache_stats_hourly h ORDER BY h.hour DESC
 $$;
 
+-- an hour that is about to end would divide what belongs together
+DO $$ BEGIN WHILE to_char(clock_timestamp() AT TIME ZONE 'UTC', 'MI') = '59' LOOP PERFORM pg_sleep(1); END LOOP; END $$;
 SELECT cache_clear() >= 0 AS cleared;
 SELECT cache_stats_reset();
 SELECT * FROM history();
@@ -88,6 +90,9 @@ DO $$ BEGIN FOR i IN 1 .. 7 LOOP PERFORM cached_json('a3', 'SELECT sum(v) FROM t
 SELECT namespace, calls, same, changed, longer FROM advice WHERE namespace = 'a3';
 -- one change in ten: half as long, for one in twenty
 DO $$ BEGIN FOR i IN 1 .. 400 LOOP PERFORM cached_json('a3', 'SELECT sum(v) FROM t', 0.001), pg_sleep(0.002); END LOOP; END $$;
+-- so that misses cost more than hits on any machine
+CREATE FUNCTION naps() RETURNS integer STABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN 1; END $$;
+SELECT cached_json('a3:slow', 'SELECT naps()', 60);
 SELECT namespace, same, changed, longer > 3 AS longer, saves FROM advice WHERE namespace = 'a3';
 -- a hard refresh is compared, too; an invalidated one is not, nor is another query
 SELECT cached_json('a4', 'SELECT sum(v) FROM t', 60);
@@ -112,4 +117,4 @@ SELECT count(*) FROM advice WHERE namespace = 'a6';
 
 DROP VIEW advice;
 DROP TABLE t;
-DROP FUNCTION history, history_age;
+DROP FUNCTION history, history_age, naps;

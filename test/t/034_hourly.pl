@@ -32,6 +32,8 @@ sub like_history
 	return;
 }
 
+# an hour that ends soon would divide what belongs together
+$node->poll_query_until('postgres', q{SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'MI')::integer < 58});
 $node->safe_psql('postgres', 'SELECT cache_stats_reset()');
 read_now($node, 1) for 1 .. 4;
 $node->safe_psql('postgres', 'SELECT history_age(2)');
