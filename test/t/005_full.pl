@@ -59,7 +59,7 @@ append_to_file("$dir/huge", q{
 append_to_file("$dir/scan", q{SELECT count(*) FROM cache_entries});
 $node->command_ok(
 	[
-		'pgbench', '-n', '-c', 8, '-j', 2, '-T', 10,
+		'pgbench', '-n', '-c', 8, '-j', 2, '-t', 2500,
 		'-f', "$dir/read\@100", '-f', "$dir/write\@5", '-f', "$dir/value\@10",
 		'-f', "$dir/huge\@1", '-f', "$dir/scan\@1", 'postgres'
 	],

@@ -60,7 +60,12 @@ SKIP:
 	my $conf = conf();
 	$conf =~ s/\Q$inst\E/$dir\/inst/g;
 	my $mutant = history_node('mutant', $conf);
-	@violations = run_history($mutant, 8, 8);
+	# the slower the machine, the rarer
+	@violations = ();
+	for (my $run = 0; $run < 20 && !@violations; $run++)
+	{
+		@violations = run_history($mutant, 8, 8);
+	}
 	cmp_ok(scalar(@violations), '>', 0, 'the checker finds a library that is wrong');
 	note $violations[0];
 	$mutant->stop;

@@ -59,7 +59,7 @@ $node->safe_psql('postgres', 'UPDATE loose SET v = 0');
 is(logged("SET cache_ext.verify_fraction = 1; $loose"), qq{could not verify the cached result with key "loose": division by zero\n}, 'a query that fails');
 
 # a cancel goes through, and leaves the entry
-my $slow = q{SELECT cached_json('slow', 'SELECT count(*) FROM item', 60)};
+my $slow = q{SELECT cached_json('slow', 'SELECT count(*) FROM item', 600)};
 $node->safe_psql('postgres', $slow);
 my $holder = session($node);
 hold($holder, 'start');
