@@ -96,7 +96,10 @@ sub begin_query
 {
 	my ($s, $sql) = @_;
 
-	$s->query_until(qr/begun/, "\\echo begun\n$sql;\n");
+	my $out = $s->query_until(qr/begun\n/, "\\echo begun\n$sql;\n");
+
+	# what it gave if it has ended already
+	$s->{cext_out} = $out =~ s/^.*?begun\n//sr;
 	return;
 }
 
@@ -104,11 +107,11 @@ sub begin_query
 sub end_query
 {
 	my ($s) = @_;
-	my $out = $s->query('');
+	my $out = (delete $s->{cext_out} // '') . $s->query('');
 	my $err = $s->{stderr};
 
 	$s->{stderr} = '';
-	$out =~ s/^begun\n//;
+	chomp $out;
 	return $err ne '' ? $err : $out;
 }
 
