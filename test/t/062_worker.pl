@@ -90,9 +90,11 @@ $node->reload;
 my $holder = session($node);
 $holder->query_safe('SELECT pg_advisory_lock(1)');
 $node->safe_psql('postgres', q{
+	BEGIN;
 	INSERT INTO cache_warm_job (name, role, key, query) VALUES
 		('one', 'postgres', 'job:{x}', 'SELECT slow()'), ('two', 'alice', 'job', 'SELECT slow()');
-	UPDATE cache_warm_job SET key = 'job'});
+	UPDATE cache_warm_job SET key = 'job';
+	COMMIT});
 wait_worker(1, q{AND wait_event = 'advisory'});
 $node->poll_query_until('postgres', q{SELECT string_agg(state, ',' ORDER BY state) = 'queued,running' FROM cache_warm_progress})
   or die 'not one after the other';
