@@ -10,6 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main');
+wait_launcher($node);
 my $readme = slurp_file("$FindBin::RealBin/../../README.md");
 my @blocks = $readme =~ /^```sql\n(.*?)^```/msg;
 

@@ -97,9 +97,7 @@ sub wait_worker
 	return;
 }
 
-$node->poll_query_until('postgres',
-	q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'cache_ext launcher' AND wait_event_type = 'Extension'})
-  or die 'no launcher';
+wait_launcher($node);
 
 # the rule: all get the old result while a worker computes the new one
 my $s = session($node);

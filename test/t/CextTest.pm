@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_node conf setup cached read_now session pid_of begin_query
+our @EXPORT = qw(new_node conf setup wait_launcher cached read_now session pid_of begin_query
   end_query wait_paused wait_gone hold release memory_used stop_in_replay stop_in_place $big $big_in_place);
 
 # What every node adds to postgresql.conf.  test/check names the file that also
@@ -52,6 +52,17 @@ sub setup
 		INSERT INTO item SELECT g, 1 FROM generate_series(1, 10) g;
 		SELECT cache_attach('item', 'item:{id}', 'g*b:{id}');
 	});
+	return;
+}
+
+# Wait until somebody starts background workers.
+sub wait_launcher
+{
+	my ($node) = @_;
+
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'cache_ext launcher' AND wait_event_type = 'Extension'})
+	  or die 'no launcher';
 	return;
 }
 
