@@ -241,8 +241,12 @@ cext_queue_notice(Oid dbid, int what)
 		{
 			Worker	   *w = &queue->workers[i];
 
-			if (w->used && w->pid != 0 && w->dbid == dbid)
-				kill(w->pid, SIGTERM);
+			if (!w->used || w->pid == 0 || w->dbid != dbid)
+				continue;
+			/* that it ends while it connects is not for want of a right to */
+			if (w->kind == CEXT_WORKER_ROLE)
+				w->succeeded = true;
+			kill(w->pid, SIGTERM);
 		}
 	}
 	latch = queue->launcher;

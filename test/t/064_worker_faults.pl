@@ -8,7 +8,9 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use CextTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = new_node('main', conf => "cache_ext.worker_timeout = 0\n");
 setup($node);
@@ -114,6 +116,33 @@ $node->safe_psql('template', q{CREATE EXTENSION cache_ext; CREATE FUNCTION held(
 wait_for(q{SELECT count(*) = 1 FROM cache_warm_progress WHERE state = 'running'}, 'no worker', 'template');
 is(as('creator', 'CREATE DATABASE copy TEMPLATE template', 'template1'), '', 'CREATE DATABASE from a template with a worker in it');
 $node->safe_psql('postgres', 'DROP DATABASE copy WITH (FORCE)');
+
+# one that is told to leave while it connects is not one that could not
+my $creator = session($node);
+$creator->query_safe('CREATE DATABASE left_alone');
+$node->safe_psql('left_alone', q{CREATE EXTENSION cache_ext;
+	INSERT INTO cache_warm_job (name, role, key, query) VALUES ('left', 'bob', 'left', 'SELECT 1')});
+wait_for(q{SELECT state = 'done' FROM cache_warm_progress WHERE job = 'left'}, 'not done', 'left_alone');
+my $asker = $node->background_psql('left_alone', on_error_stop => 0);
+$asker->query_safe(q{SELECT cache_warm('left')});
+wait_for(q{SELECT state = 'done' AND runs = 2 FROM cache_warm_progress WHERE job = 'left'}, 'not done again', 'left_alone');
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'cache_ext worker' AND datname = 'left_alone'});
+# both know by now of the roles that matter, and need not look
+$holder->query_safe('BEGIN; LOCK pg_authid IN ACCESS EXCLUSIVE MODE');
+$asker->query_safe(q{SELECT cache_warm('left')});
+$asker->quit;
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	last if $holder->query_safe(q{SELECT count(*) FROM pg_locks WHERE relation = 'pg_authid'::regclass AND NOT granted}) > 0;
+	usleep(100_000);
+}
+$creator->query_safe('CREATE DATABASE copy TEMPLATE left_alone');
+$holder->query_safe('COMMIT');
+wait_for(q{SELECT state = 'done' AND runs > 2 FROM cache_warm_progress WHERE job = 'left'}, 'not done at last', 'left_alone');
+is($node->safe_psql('left_alone', q{SELECT runs FROM cache_warm_progress WHERE job = 'left'}), '3', 'told to leave while it connects: nothing has failed');
+$creator->query_safe('DROP DATABASE copy WITH (FORCE)');
+$creator->query_safe('DROP DATABASE left_alone WITH (FORCE)');
+$creator->quit;
 
 # a long message is cut between characters
 as('alice', q{INSERT INTO cache_warm_job (name, key, query) VALUES ('cut', 'cut', $$SELECT fail(repeat('é', 200))$$)});
