@@ -14,6 +14,7 @@ my $redis = CextRedis->new('shared');
 my $primary = new_node('primary', allows_streaming => 1, conf => qq{
 cache_ext.allow_in_recovery = on
 cache_ext.redis_url = '@{[$redis->url]}'
+cache_ext.redis_connect_timeout = 60s
 cache_ext.redis_timeout = 60s
 cache_ext.coalesce_timeout = 10min
 });
@@ -71,14 +72,14 @@ sub wait_computing
 	return;
 }
 
-# has asked Redis for the claim, and does not compute
+sub misses { my ($node) = @_; return $node->safe_psql('postgres', 'SELECT redis_misses FROM cache_stats'); }
+
+# has been refused the claim: has asked for the entry again, and does not compute
 sub wait_waiting
 {
-	my ($node) = @_;
+	my ($node, $misses) = @_;
 
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active'
-		  AND wait_event IN ('Extension', 'CacheExtFill') AND query LIKE '%cached_json%'})
+	$node->poll_query_until('postgres', "SELECT redis_misses >= $misses + 2 FROM cache_stats")
 	  or die 'nobody waits';
 	return;
 }
@@ -113,8 +114,9 @@ my $s1 = session($one);
 my $s2 = session($two);
 begin_query($s1, call('slow'));
 wait_computing($one);
+my $misses = misses($two);
 begin_query($s2, call('slow'));
-wait_waiting($two);
+wait_waiting($two, $misses);
 is($redis->cli('EXISTS', grep { /:claim$/ } split /\n/, $redis->cli('KEYS', '*slow*')),
 	1, 'the claim is there');
 $lock->quit;
@@ -127,8 +129,9 @@ unlike($redis->cli('KEYS', '*'), qr/:claim$/m, 'the claim is given back');
 $lock = lock_on($one);
 begin_query($s1, call('bad', 'SELECT fails() AS v'));
 wait_computing($one);
+$misses = misses($two);
 begin_query($s2, call('bad', 'SELECT fails() AS v'));
-wait_waiting($two);
+wait_waiting($two, $misses);
 $lock->quit;
 like(end_query($s1), qr/division by zero/, 'the first fails');
 like(end_query($s2), qr/division by zero/, 'the second computes, and fails as well');
@@ -138,8 +141,8 @@ unlike($redis->cli('KEYS', '*'), qr/:claim$/m, 'no claim is left');
 $lock = lock_on($one);
 begin_query($s1, call('long'));
 wait_computing($one);
-begin_query($s2, 'SET cache_ext.coalesce_timeout = 500; ' . call('long'));
-is(end_query($s2), '1|miss|', 'nobody waits longer than coalesce_timeout');
+is($s2->query_safe('SET cache_ext.coalesce_timeout = 500; ' . call('long')), '1|miss|',
+	'nobody waits longer than coalesce_timeout');
 $lock->quit;
 is(end_query($s1), '1|miss|', 'the first gets its own');
 
