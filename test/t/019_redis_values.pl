@@ -13,7 +13,8 @@ use Test::More;
 my $redis = CextRedis->new('values');
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = '@{[$redis->url]}'
-cache_ext.redis_timeout = 10s
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.save_entries = off
 });
 setup($node);
@@ -30,7 +31,14 @@ sub wait_for_keys
 	return;
 }
 
+sub restart
+{
+	$node->restart;
+	wait_worker($node) or die 'no worker';
+	return;
+}
 
+wait_worker($node) or die 'no worker';
 sql(q{BEGIN; SELECT cache_set('v:0', '0'); ROLLBACK});
 sql(q{SELECT cache_set('v:1', '{"a": 1}', 600)});
 sql(q{SELECT cache_set_many('{"v:2": 2, "v:3": "three", "v:4": 4}', 600)});
@@ -41,7 +49,7 @@ is(keys_there(), 'v:1 v:2 v:3 v:4', 'what was committed is written behind');
 sql(q{SELECT cache_delete('v:2')});
 sql(q{SELECT cache_set('v:4', '44', 600)});
 wait_for_keys(5);
-$node->restart;
+restart();
 
 my $many = q{SELECT string_agg(coalesce(value::text, '-'), ' ' ORDER BY key) FROM cache_get_many('{v:0,v:1,v:2,v:3,v:4}')};
 is(sql($many), '- {"a": 1} - "three" 44', 'after a restart they come from Redis');
@@ -50,9 +58,10 @@ is(sql($many . q{; SELECT (cache_last_status()).status}), qq{- {"a": 1} - "three
 is(sql(q{SELECT redis_hits FROM cache_stats}), '3', 'those that were found from shared memory');
 
 # in one round trip: nothing else could answer while Redis stands still
+my $writes = sql('SELECT redis_writes FROM cache_stats');
 sql(q{SELECT cache_set_many((SELECT jsonb_object_agg('v:' || g, g) FROM generate_series(100, 299) g), 600)});
-wait_for_keys(200);
-$node->restart;
+wait_for_keys($writes + 200);
+restart();
 is(sql(q{SELECT count(value), sum(value::int) FROM cache_get_many((SELECT array_agg('v:' || g) FROM generate_series(100, 299) g))}),
 	'200|39900', 'two hundred at once');
 
@@ -62,14 +71,14 @@ is(sql(q{BEGIN; SELECT cache_set('v:1', '11');
 		SELECT string_agg(coalesce(value::text, '-'), ' ' ORDER BY key) FROM cache_get_many('{v:1,v:3,v:4}'); ROLLBACK}) =~ /^11 - 44$/m,
 	1, 'its own changes are seen by a transaction');
 sql(q{SELECT cache_invalidate('v:*')});
-$node->restart;
+restart();
 is(sql($many), '- - - - -', 'invalidated ones do not come back');
 
 # prepared before a restart, committed after it
 sql(q{SELECT cache_set('v:1', '1', 600)});
-$node->poll_query_until('postgres', q{SELECT redis_writes >= 1 FROM cache_stats});
+wait_for_keys(1);
 sql(q{BEGIN; SELECT cache_invalidate('v:1'); PREPARE TRANSACTION 'p'});
-$node->restart;
+restart();
 sql(q{COMMIT PREPARED 'p'});
 is(sql(q{SELECT cache_get('v:1') IS NULL}), 't', 'nor what a prepared transaction invalidated');
 
@@ -96,7 +105,7 @@ for my $storage (qw(default shared_memory redis))
 	is(sql("SET cache_ext.storage = $storage; SELECT cached_json('large:$storage', 'SELECT 1', NULL); SELECT status, tier FROM cache_last_status()") =~ /hit\|redis$/,
 		1, "$storage: and found there");
 }
-my $writes = sql('SELECT redis_writes FROM cache_stats');
+$writes = sql('SELECT redis_writes FROM cache_stats');
 sql(q{SELECT cache_set('secret:v', '1'), cache_set('both:v', '2')});
 wait_for_keys($writes + 1);
 is(where('both:v'), '1 1', 'a value, too');

@@ -26,7 +26,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(redis_missing tier read_tier wait_tier reload);
+our @EXPORT = qw(redis_missing tier read_tier wait_tier wait_worker reload);
 
 sub new
 {
@@ -188,6 +188,16 @@ sub wait_tier
 	return $node->poll_query_until('postgres',
 		q{SELECT cached_json('probe', 'SELECT 1', 600) IS NULL, (cache_last_status()).tier},
 		'f|' . ($tier // 'redis'));
+}
+
+# Wait until there is who writes the values of cache_set() to Redis: what is set
+# before stays in shared memory.  It sleeps once it is ready.
+sub wait_worker
+{
+	my ($node) = @_;
+
+	return $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'cache_ext redis' AND wait_event_type = 'Extension'});
 }
 
 # Change settings of a running server.
