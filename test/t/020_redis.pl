@@ -22,8 +22,8 @@ my $redis = CextRedis->new('main');
 $redis->cli(split / /, 'ACL SETUSER cache on >password ~cache_ext:* -@all +get +set');
 my $conf = sprintf qq{
 cache_ext.redis_url = '%s'
-cache_ext.redis_timeout = 5000
-cache_ext.redis_connect_timeout = 5000
+cache_ext.redis_timeout = 60s
+cache_ext.redis_connect_timeout = 60s
 cache_ext.identity_settings = 'app.tenant'
 cache_ext.save_entries = off
 }, $redis->url =~ s{//}{//cache:password\@}r;
@@ -92,6 +92,7 @@ my @forms = (
 	q{SELECT cached_json('varies', 'SELECT tenant() AS t, count(*) FROM plain', 600)},
 );
 my @first = map { $node->safe_psql('postgres', "SET app.other = 'one'; $_") } @forms;
+wait_worker($node) or die 'no worker';
 $node->safe_psql('postgres', q{SELECT cache_set('value', '{"a": [1, 2]}', 600)});
 for my $how ('off', 'pglz', 'lz4', 'zstd')
 {
@@ -142,10 +143,10 @@ sub clean_restart
 
 $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM cache_stats WHERE redis_writes > 5});
 # a set value is written by the background worker
-for (1 .. 1000)
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 {
-	last if $redis->keys('*:value:*');
-	Time::HiRes::usleep(10_000);
+	last if my @there = $redis->keys('*:value:*');
+	Time::HiRes::usleep(100_000);
 }
 clean_restart('restart');
 is(read_tier($node, 1), '100|redis', 'restart: from Redis at once');
@@ -350,7 +351,9 @@ $node->stop;
 my $file = $node->data_dir . '/cache_ext.state';
 open(my $fh, '+<', $file) or die "$file: $!";
 seek($fh, 100, 0);
-print $fh "\x55";
+read($fh, my $byte, 1);
+seek($fh, 100, 0);
+print $fh ~$byte;
 close $fh;
 $node->start;
 revived('damaged state file');
