@@ -111,8 +111,11 @@ for my $fault (grep { $_->[0] =~ /$only/ } @faults)
 }
 note sprintf '| %-17s | %8s | %8s | %5s | %6s | %7s | %14s | %5s |', @$_ for @table;
 
-# something happened, or this means nothing; how much is a matter of the machine
-cmp_ok($table[1][2], '>', 0, 'hits without a fault') if $only eq '.';
+# something happened, or this means nothing; how much is a matter of the machine,
+# and when as well
+my $hits = 0;
+$hits += $_->[2] for @table[1 .. $#table];
+cmp_ok($hits, '>', 0, 'there were hits') if $only eq '.';
 is($node->safe_psql('postgres', q{
 	SELECT bool_and(cached_v(way, id) = v) FROM item, generate_series(0, 5) way}),
 	't', 'the end is right by every way');
