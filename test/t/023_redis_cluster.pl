@@ -17,7 +17,7 @@ use Time::HiRes qw(usleep);
 plan skip_all => redis_missing() if defined redis_missing();
 
 my @redis = map {
-	CextRedis->new("node$_", cluster => 1, args => [ '--cluster-node-timeout', '1000',
+	CextRedis->new("node$_", cluster => 1, args => [ '--cluster-node-timeout', '600000',
 		'--cluster-require-full-coverage', 'no', '--enable-debug-command', 'yes' ])
 } 1 .. 3;
 my @address = map { '127.0.0.1:' . $_->port } @redis;
@@ -62,8 +62,8 @@ allow($_) for @redis;
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = 'redis://cache:password\@$address[0]'
 cache_ext.storage = 'redis'
-cache_ext.redis_timeout = 5000
-cache_ext.redis_connect_timeout = 5000
+cache_ext.redis_timeout = 60s
+cache_ext.redis_connect_timeout = 60s
 cache_ext.redis_backoff_max = 100
 });
 setup($node);
@@ -120,7 +120,7 @@ is($session->query_safe($read), '1|redis', 'before the slot migrates');
 $redis[$to]->cli('CLUSTER', 'SETSLOT', $slot, 'IMPORTING', $id[$from]);
 $redis[$from]->cli('CLUSTER', 'SETSLOT', $slot, 'MIGRATING', $id[$to]);
 is($session->query_safe($read), '1|redis', 'migrating: still where it was');
-$redis[$from]->cli('MIGRATE', '127.0.0.1', $redis[$to]->port, $key, '0', '5000');
+$redis[$from]->cli('MIGRATE', '127.0.0.1', $redis[$to]->port, $key, '0', '600000');
 is($session->query_safe($read), '1|redis', 'migrating: ASK is followed');
 is($node->safe_psql('postgres', $read), '1|redis', 'migrating: by others too');
 $node->safe_psql('postgres', 'UPDATE item SET v = 2 WHERE id = 7');
@@ -143,10 +143,10 @@ is($node->safe_psql('postgres', 'SELECT redis_errors, (SELECT sum(trips) FROM ca
 	}
 	my $right = 0;
 	my $n = 0;
-	my $done = 0;
-	while (!$done)
+	my $status;
+	while (!defined $status)
 	{
-		$done = waitpid($pid, POSIX::WNOHANG()) == $pid;
+		$status = $? if waitpid($pid, POSIX::WNOHANG()) == $pid;
 		$node->safe_psql('postgres', 'UPDATE item SET v = v + 1 WHERE id % 3 = 0');
 		for my $row ($session->query_safe($look), $node->safe_psql('postgres', $look))
 		{
@@ -154,7 +154,7 @@ is($node->safe_psql('postgres', 'SELECT redis_errors, (SELECT sum(trips) FROM ca
 			$right++ if $row =~ /^60\|/;
 		}
 	}
-	is($?, 0, 'resharding ends');
+	is($status, 0, 'resharding ends');
 	is($right, $n, "resharding: all answers are right ($n times 60)");
 }
 all_hits('resharded');
@@ -170,13 +170,15 @@ $redis[2]->start;
 allow($redis[2]);
 all_hits('it is back');
 $redis[2]->pause;
-reload($node, 'cache_ext.redis_timeout' => '100');
+reload($node, 'cache_ext.redis_timeout' => '100', 'cache_ext.redis_connect_timeout' => '250');
 like($session->query_safe($look), qr/^60\|/, 'a node is silent: answers are right');
 $redis[2]->continue;
+reload($node, 'cache_ext.redis_timeout' => '60s', 'cache_ext.redis_connect_timeout' => '60s');
 all_hits('it speaks');
 
 # the whole cluster says CLUSTERDOWN when slots are not covered
 $_->cli('CONFIG', 'SET', 'cluster-require-full-coverage', 'yes') for @redis;
+$_->cli('CONFIG', 'SET', 'cluster-node-timeout', '1000') for @redis;
 $redis[2]->kill_now;
 wait_cluster('failure', sub { $_[0]->cli('CLUSTER', 'INFO') =~ /cluster_state:fail/ });
 like($session->query_safe($look), qr/^60\|0$/, 'CLUSTERDOWN: computed');
@@ -184,6 +186,7 @@ like($node->safe_psql('postgres', q{SELECT string_agg(last_error, '; ') FROM cac
 $redis[2]->start;
 allow($redis[2]);
 wait_cluster('recovery', sub { $_[0]->cli('CLUSTER', 'INFO') =~ /cluster_state:ok/ });
+$_->cli('CONFIG', 'SET', 'cluster-node-timeout', '600000') for @redis;
 all_hits('complete again');
 
 # --- all seeds but one are dead; then that one, and others are known

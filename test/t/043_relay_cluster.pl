@@ -17,7 +17,7 @@ use Time::HiRes qw(usleep);
 plan skip_all => redis_missing() if defined redis_missing();
 
 my @redis = map {
-	CextRedis->new("node$_", cluster => 1, args => [ '--cluster-node-timeout', '5000' ])
+	CextRedis->new("node$_", cluster => 1, args => [ '--cluster-node-timeout', '600000' ])
 } 1 .. 3;
 my $made = '';
 my $cli = ($ENV{CEXT_REDIS} // '') =~ /valkey/ ? 'valkey-cli' : 'redis-cli';
@@ -28,8 +28,10 @@ for my $r (@redis)
 {
 	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
 
+	# a message goes over the links that there are
 	until ($r->cli('CLUSTER', 'INFO') =~ /cluster_state:ok/
-		&& $r->cli('CLUSTER', 'SLOTS') =~ /\b@{[ $redis[2]->port ]}\b/)
+		&& $r->cli('CLUSTER', 'SLOTS') =~ /\b@{[ $redis[2]->port ]}\b/
+		&& $r->cli('CLUSTER', 'NODES') !~ /handshake|disconnected/)
 	{
 		die 'the cluster never came up' unless $tries-- > 0;
 		usleep(100_000);
@@ -41,7 +43,8 @@ my @subs = map { CextRelay->new($_->socket, $channel) } @redis;
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = 'redis://127.0.0.1:@{[$redis[0]->port]}'
 cache_ext.storage = shared_memory
-cache_ext.redis_timeout = 10s
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.redis_relay = on
 });
 setup($node);
