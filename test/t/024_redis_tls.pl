@@ -70,8 +70,8 @@ sub tls_redis
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = 'rediss://localhost:$port'
 cache_ext.redis_tls_ca_file = '$dir/ca.crt'
-cache_ext.redis_connect_timeout = 5000
-cache_ext.redis_timeout = 5000
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.redis_backoff_max = 100
 cache_ext.storage = 'redis'
 });
@@ -120,14 +120,14 @@ $redis = tls_redis('localhost');
 is($stays->query_safe(tier(1)), '1|miss', 'Redis was restarted: it is empty');
 is($stays->query_safe(tier(1)), '1|redis', '... and in use again by the same session');
 # more than a socket takes at once, while nobody reads it
-reload($node, 'cache_ext.redis_timeout' => 200);
+reload($node, 'cache_ext.redis_timeout' => 200, 'cache_ext.redis_connect_timeout' => 200);
 $stays->query_safe('SET cache_ext.compression = off');
 $redis->pause;
 is($stays->query_safe(q{SELECT length(cached_json('large', 'SELECT string_agg(md5(g::text), '''') FROM generate_series(1, 100000) g', 600)::text) > 3000000}),
 	't', 'a large result, which Redis does not take: answered');
 like($stays->query_safe(q{SELECT string_agg(last_error, '') FROM cache_redis}), qr/no answer within the time allowed/, '... in time');
 $redis->continue;
-reload($node, 'cache_ext.redis_timeout' => 5000);
+reload($node, 'cache_ext.redis_timeout' => '60s', 'cache_ext.redis_connect_timeout' => '60s');
 ok(wait_tier($node), '... and used again');
 reload($node, 'cache_ext.redis_tls_ca_file' => "$dir/other.crt");
 for (1 .. 1000)
@@ -177,11 +177,11 @@ works('client certificate', { 'cache_ext.redis_tls_key_file' => "$dir/client.key
 # the plain protocol on one side only
 refused('no TLS', qr/protocol error|closed the connection|could not/i, { 'cache_ext.redis_url' => "redis://127.0.0.1:$port" });
 my $plain = CextRedis->new('plain', port => 1);
-refused('TLS to a plain port', qr/TLS handshake failed|no answer/, { 'cache_ext.redis_url' => 'rediss://127.0.0.1:' . $plain->port });
-works('TLS again', { 'cache_ext.redis_url' => "rediss://127.0.0.1:$port" });
+refused('TLS to a plain port', qr/TLS handshake failed|no answer/,
+	{ 'cache_ext.redis_url' => 'rediss://127.0.0.1:' . $plain->port, 'cache_ext.redis_connect_timeout' => 1000 });
+works('TLS again', { 'cache_ext.redis_url' => "rediss://127.0.0.1:$port", 'cache_ext.redis_connect_timeout' => '60s' });
 
 # a handshake that never ends can be canceled
-reload($node, 'cache_ext.redis_connect_timeout' => '60s');
 $redis->kill_now;
 $redis = tls_redis('address', 'yes');
 $redis->pause;
