@@ -20,7 +20,8 @@ my $redis = CextRedis->new('relay', args => [ '--appendonly', 'yes' ]);
 my $node = new_node('main', allows_streaming => 1, conf => qq{
 cache_ext.redis_url = '@{[$redis->url]}'
 cache_ext.storage = shared_memory
-cache_ext.redis_timeout = 1s
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.redis_backoff_max = 100ms
 cache_ext.redis_relay_queue = 64kB
 });
@@ -226,11 +227,14 @@ is($sub->nothing($node), '', '... and is not told of');
 sql(q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
 $node->reload;
 $node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standby_names') = 'nobody'});
+# commits wait once the checkpointer has seen it, which it has before the second of two
+sql('CHECKPOINT') for 1 .. 2;
 my $sync = session($node);
 $sync->query_safe('SET synchronous_commit = on');
 begin_query($sync, 'UPDATE item SET v = v + 1 WHERE id = 3');
 $node->poll_query_until('postgres',
-	"SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = " . pid_of($sync));
+	"SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = " . pid_of($sync))
+  or die 'does not wait';
 $node->safe_psql('postgres', 'SET synchronous_commit = local; UPDATE item SET v = v + 1 WHERE id = 4');
 wait_for('queue_length = 1');
 sql('SELECT pg_cancel_backend(' . pid_of($sync) . ')');
@@ -257,16 +261,18 @@ kill 'CONT', $worker;
 is_deeply([ $sub->until('key away:3') ], [ map { "key away:$_" } 1 .. 3 ], 'nothing is lost');
 is($redis->cli('EXISTS', 'away:1'), 0, '... and done');
 
-# the worker ends, with work to do
+# the worker ends, with work to do; nothing else may be told twice
+wait_for('queue_length = 0');
 $redis->pause;
 sql(invalidate("worker:$_")) for 1 .. 3;
 kill 'TERM', $worker;
-$node->poll_query_until('postgres', "SELECT pid <> $worker FROM cache_relay");
+wait_for("pid <> $worker");
 $redis->continue;
 is(join(' ', grep { !/worker:1/ } $sub->until('key worker:3')), 'key worker:2 key worker:3',
 	'the next worker goes on');
 
 # the server restarts, with work to do
+wait_for('queue_length = 0');
 $redis->pause;
 sql(invalidate("restart:$_")) for 1 .. 3;
 $node->restart;
@@ -293,8 +299,9 @@ is($sub->next, 'key small', '... whose parent is rolled back');
 sql(q{BEGIN; SELECT cache_invalidate_many(array_agg('much:' || g)) FROM generate_series(1, 3000) g; ROLLBACK});
 is($sub->nothing($node), '', '... or all is');
 
-# too much in all; what came before has been told, but may not be known to have been
-wait_for('queue_length = 0');
+# too much in all; what came before has been told, but may not be known to have
+# been, and takes room until it is
+wait_for('queue_used = 0 AND queue_length = 0');
 $redis->pause;
 sql(join ';', map { invalidate("full:$_:" . 'x' x 500) } 1 .. 200);
 cmp_ok(relay('overflowed'), '>', $lost + 1, 'the queue is full');
@@ -386,11 +393,15 @@ $node->stop;
 my $second = new_node('late', conf => qq{
 shared_preload_libraries = 'cext_test, cache_ext'
 cache_ext.redis_url = '@{[$redis->url]}'
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.storage = shared_memory
 cache_ext.redis_relay = on
 });
 setup($second);
-$second->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 FROM cache_relay});
+# what setup() did has been told, too
+$second->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 AND queue_length = 0 FROM cache_relay})
+  or die 'the relay never began';
 $sub = CextRelay->new($redis->socket, $channel);
 $second->safe_psql('postgres', q{BEGIN; SET LOCAL cext_test.pre_commit_sql = 'SELECT cache_invalidate(''late'')';
 	SELECT cache_invalidate('in time'); COMMIT});

@@ -24,12 +24,16 @@ my $redis = CextRedis->new('stress');
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = '@{[$redis->url]}'
 cache_ext.storage = shared_memory
-cache_ext.redis_timeout = 10s
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.redis_relay = on
 });
 setup($node);
+
+# a flush concerns what committed before it is told, which may be told after it
+$node->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 AND queue_length = 0 FROM cache_relay})
+  or die 'the relay never began';
 my $sub = CextRelay->new($redis->socket, 'cache_ext:invalidate:postgres');
-$node->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 FROM cache_relay});
 
 # writers, whose commits take more or less long
 my $script = PostgreSQL::Test::Utils::tempdir() . '/writer.sql';
@@ -94,10 +98,10 @@ like($out, qr/number of failed transactions: 0 /, 'all writers came through') or
 # the readers did something
 my $stored = 0;
 $stored += slurp_file($node->basedir . "/stored.$_") for 1 .. @readers;
-cmp_ok($stored, '>', 100, 'copies were stored');
+cmp_ok($stored, '>', 10, 'copies were stored');
 
 # all is relayed, in order
-$node->poll_query_until('postgres', 'SELECT queue_length = 0 FROM cache_relay');
+$node->poll_query_until('postgres', 'SELECT queue_length = 0 FROM cache_relay') or die 'not relayed';
 $node->safe_psql('postgres', q{SELECT cache_invalidate('end')});
 my ($last, $number, $seq, @disorder, @again) = ('', 0);
 while ($sub->next ne 'key end')

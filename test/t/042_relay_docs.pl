@@ -103,15 +103,15 @@ my $redis = CextRedis->new('docs');
 my $node = new_node('main', conf => qq{
 cache_ext.redis_url = '@{[$redis->url]}'
 cache_ext.storage = shared_memory
-cache_ext.redis_timeout = 10s
+cache_ext.redis_connect_timeout = 60s
+cache_ext.redis_timeout = 60s
 cache_ext.redis_relay = on
 });
 setup($node);
 
 # the flush that the relay begins with would drop what an application has put
-$node->poll_query_until('postgres', 'SELECT flushes > 0 AND queue_length = 0 FROM cache_relay')
+$node->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 AND queue_length = 0 FROM cache_relay})
   or die 'the relay never began';
-$node->poll_query_until('postgres', q{SELECT state = 'on' AND flushes > 0 AND queue_length = 0 FROM cache_relay});
 
 for my $language (qw(js python))
 {
@@ -149,6 +149,7 @@ sub try_out
 	my $do = sub {
 		my ($command) = @_;
 
+		$timeout->start;		# for this command, not for all of them
 		$in .= "$command\n";
 		$app->pump until $out =~ s/^(.*)\n// or !$app->pumpable;
 		die "the application ended: $err" unless $app->pumpable;
@@ -168,7 +169,7 @@ sub try_out
 	};
 	my $invalidate = sub {
 		$node->safe_psql('postgres', "SELECT cache_invalidate('$_')") for @_;
-		$node->poll_query_until('postgres', 'SELECT queue_length = 0 FROM cache_relay');
+		$node->poll_query_until('postgres', 'SELECT queue_length = 0 FROM cache_relay') or die 'not relayed';
 	};
 
 	# a copy in the process
