@@ -129,18 +129,48 @@ fill_bypass(void)
 	return CEXT_CACHEABLE;
 }
 
+/* Look in Redis once more; a claim that is not needed after that is given back. */
+static CextEntry *
+find_again(const CextIdent *ident, double ttl, CextBypass *reason, CextClaim claim)
+{
+	CextEntry  *e;
+
+	PG_TRY();
+	{
+		e = cext_find_in(ident, ttl, 0, reason, NULL, true);
+	}
+	PG_CATCH();
+	{
+		if (claim == CEXT_CLAIM_MINE)
+			cext_claim_release();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (e != NULL && claim == CEXT_CLAIM_MINE)
+		cext_claim_release();
+	return e;
+}
+
 /* Look up while holding a claim. */
 static pg_noinline CextEntry *
 find_with_claim(const CextIdent *ident, double ttl, CextBypass *reason,
 				TimestampTz deadline)
 {
 	CextEntry  *e;
+	bool		waited = false;
 
 	/* not in Redis once more, if the fill would be here as well */
 	e = cext_find_in(ident, ttl, 0, reason, NULL, !cext_storage_memory());
-	while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted() &&
-		   cext_claim_try(ident, deadline) == CEXT_CLAIM_OTHERS)
-		e = cext_find_in(ident, ttl, 0, reason, NULL, true);
+	while (e == NULL && *reason == CEXT_CACHEABLE && cext_claim_wanted())
+	{
+		CextClaim	claim = cext_claim_try(ident, deadline);
+
+		if (claim == CEXT_CLAIM_NONE || (claim == CEXT_CLAIM_MINE && !waited))
+			break;
+		/* who had it may have stored the entry and let go since we looked */
+		e = find_again(ident, ttl, reason, claim);
+		waited = true;
+	}
 	return e;
 }
 

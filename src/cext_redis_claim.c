@@ -11,7 +11,8 @@
  * with a random token and the time that anybody would wait.  It is given back
  * by a script that deletes it if it still holds the token, else by its time.
  * Those who wait ask for the entry, then for the claim, in naps that grow to a
- * tenth of a second; so one whose holder is gone is taken over.
+ * tenth of a second; so one whose holder is gone is taken over.  Who takes it over
+ * asks for the entry once more: the holder may have stored it just before.
  *
  * A backend waits for a claim only while it holds none, of this kind or of
  * cext_flight.c's beyond the one for the same entry: there are no cycles.

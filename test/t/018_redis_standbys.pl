@@ -5,7 +5,9 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use CextFake;
 use CextRedis;
+use CextRelay;
 use CextTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
@@ -145,6 +147,26 @@ is($s2->query_safe('SET cache_ext.coalesce_timeout = 500; ' . call('long')), '1|
 	'nobody waits longer than coalesce_timeout');
 $lock->quit;
 is(end_query($s1), '1|miss|', 'the first gets its own');
+
+# the first has stored it and let go after the second has asked for it, and before
+# it asks for the claim once more
+$one->safe_psql('postgres', call('between', 'SELECT v FROM item WHERE id = 1'));
+my ($name) = $redis->keys('*:between:*');
+my $real = CextRelay->new($redis->socket);
+$real->command('GET', $name);
+my $entry = $real->reply;
+my $claims = 0;
+my $fake = CextFake->new(1, sub {
+	my ($which, $command) = @_;
+
+	return ":1\r\n" if $command eq 'EVAL';
+	return $claims++ > 0 ? "+OK\r\n" : "\$-1\r\n" if $command eq 'SET';
+	return $claims > 1 ? '$' . length($entry) . "\r\n$entry\r\n" : "\$-1\r\n";
+});
+reload($two, 'cache_ext.redis_url' => 'redis://127.0.0.1:' . $fake->port(0));
+is($two->safe_psql('postgres', call('between', 'SELECT v FROM item WHERE id = 1')),
+	'1|hit|redis', 'what has come meanwhile is taken');
+is(join(' ', map { (split)[1] } $fake->log), 'GET SET GET SET GET EVAL', '... and the claim given back');
 
 # promotion ends the sharing
 $primary->stop;
