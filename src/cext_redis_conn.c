@@ -51,6 +51,7 @@ struct CextRedisConn
 	WaitEventSet *set;
 	uint32		waiting_for;	/* what the set watches the socket for */
 	uint32		wants;			/* what the last read or write needs first */
+	CextDeadline looked;		/* a deadline after which that was looked for */
 	redisReader *reader;
 	Size		fed;			/* bytes read for the reply to come */
 	char	   *out;			/* to be written */
@@ -155,7 +156,10 @@ make_wait_set(CextRedisConn *conn)
 	return conn->set != NULL || fail_here("no file descriptors left");
 }
 
-/* Wait until the socket can do this.  False at the deadline. */
+/*
+ * Wait until the socket can do this.  False at the deadline; but first there is
+ * one more look, as it may be this process that was held up.
+ */
 static bool
 wait_for(CextRedisConn *conn, uint32 events, CextDeadline deadline)
 {
@@ -170,7 +174,12 @@ wait_for(CextRedisConn *conn, uint32 events, CextDeadline deadline)
 		int64		left = deadline - now_us();
 
 		if (left <= 0)
-			return cext_redis_fail("no answer within the time allowed");
+		{
+			if (conn->looked == deadline)
+				return cext_redis_fail("no answer within the time allowed");
+			conn->looked = deadline;
+			left = 0;
+		}
 		if (WaitEventSetWait(conn->set, (long) ((left + 999) / 1000), &event, 1,
 							 cext_wait_event_redis()) == 0)
 			continue;

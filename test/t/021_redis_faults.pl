@@ -340,6 +340,31 @@ for my $mode ('endless_line', 'flood')
 	recovers("$mode, canceled");
 }
 
+# an answer that is there is taken, however late this process comes to look
+{
+	my $s = session($node);
+	my $result;
+
+	for my $seconds (1, 2, 4, 8, 16, 32)
+	{
+		$s->query_safe("SET cache_ext.redis_timeout = '${seconds}s'; SELECT answer(1)");
+		$redis->pause;
+		begin_query($s, 'SELECT answer(1) IS NULL, (cache_last_status()).tier');
+		$node->poll_query_until('postgres', q{SELECT wait_event_type = 'Extension' OR state = 'idle' FROM pg_stat_activity WHERE pid = } . pid_of($s))
+		  or die 'does not wait';
+		kill 'STOP', pid_of($s);
+		$redis->continue;
+		$redis->cli('PING') for 1 .. 2;		# by then it has been answered
+		$node->poll_query_until('postgres', "SELECT clock_timestamp() > query_start + interval '$seconds s' FROM pg_stat_activity WHERE pid = " . pid_of($s));
+		kill 'CONT', pid_of($s);
+		$result = end_query($s);
+		last if $result eq 'f|redis';
+		recovers("held up after more than $seconds s");
+	}
+	is($result, 'f|redis', 'held up longer than Redis is waited for: its answer is there');
+	$s->quit;
+}
+
 # --- cancel, and the end of the postmaster
 
 patient();
