@@ -87,7 +87,8 @@ sub serve
 				}
 				last if @args < $n;
 				substr($c->{in}, 0, $pos) = '';
-				print $log "$c->{which} @args\n";
+				# a line each, whatever a value or a token is made of
+				print $log "$c->{which} @args" =~ s/[^ -~]/?/gr, "\n";
 				my $reply = $answer->($c->{which}, @args);
 				$open = defined $reply && syswrite($fh, $reply);
 			}
