@@ -122,6 +122,7 @@ OBJS = \
 	src/cext_inval.o \
 	src/cext_pending.o \
 	src/cext_args.o \
+	src/cext_settings.o \
 	src/cext_identity.o \
 	src/cext_policy.o \
 	src/cext_function.o \
